@@ -1,0 +1,12 @@
+"""The parts of Ostler that decide, store, supervise and show.
+
+    queue -> dispatch -> process -> run.py -> workspaces -> browser -> steps -> state + events
+
+Folders follow the data. In each, ``port.py`` says what is needed from it (a ``Protocol`` with its laws), and one file per
+adapter does it, with a fake beside the real ones. Who may import whom (``tests/architecture`` holds it):
+
+- ``core.domain`` imports itself, ``core.errors`` and msgspec;
+- engines (``core/dispatch``, ``workers/runner.py``) see ports, never adapters;
+- an adapter sees its own port and the domain, not another stage's;
+- ``core`` never imports ``workers`` (but for ``core/cli``, which wires adapters as the two shells do).
+"""

@@ -1,0 +1,109 @@
+"""What a browser must offer; the adapters are in ``workers/browser``."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - msgspec resolves it at run time
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    import anyio
+
+    from core.state.port import LoginState
+
+
+class BrowserRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """How to open a browser.
+
+    Attributes:
+        user_data_dir: the workspace's, ours alone.
+        temp_dir: TMPDIR of the browser and its driver.
+        restore: login state to put in place before the first page; wipes the origins it names.
+        add_cookies: cookies to add before the first page; harmless.
+        device: desktop or mobile.
+        proxy: URL; its password is a secret.
+        locale: as ``de-DE``.
+        timezone: as ``Europe/Berlin``.
+        headed: show it.
+        action_timeout: seconds; Playwright's own.
+        close_timeout: seconds a clean close may take.
+        downloads_dir: where downloads go first.
+    """
+
+    user_data_dir: Path
+    temp_dir: Path
+    downloads_dir: Path
+    restore: LoginState | None = None
+    add_cookies: tuple[dict[str, Any], ...] = ()
+    device: str = "desktop"
+    proxy: str | None = None
+    locale: str | None = None
+    timezone: str | None = None
+    headed: bool = False
+    action_timeout: float = 10.0
+    close_timeout: float = 5.0
+
+
+class OpenBrowser(Protocol):
+    """A browser that runs, in our workspace, verified to do so."""
+
+    @property
+    def name(self) -> str:
+        """``Chromium``, ``Google Chrome`` …"""
+        ...
+
+    @property
+    def version(self) -> str:
+        """As ``156.0.8078.73``."""
+        ...
+
+    @property
+    def pid(self) -> int | None:
+        """The main process, where it can be known."""
+        ...
+
+    @property
+    def context(self) -> Any:
+        """Playwright's ``BrowserContext``."""
+        ...
+
+    @property
+    def lost(self) -> anyio.Event:
+        """Set when the browser or its driver dies while it should live."""
+        ...
+
+    async def page(self) -> Any:
+        """Return the page that is in front, or a new one."""
+        ...
+
+    async def fresh_page(self) -> Any:
+        """Return a new page and close the others: after a step that hung.
+
+        Raises:
+            BrowserLost: there is no answer in time.
+        """
+        ...
+
+    async def export(self, level: str, previous: LoginState | None, now: float) -> LoginState:
+        """Export the login state at ``cookies`` or ``storage`` level, merged by origin with ``previous``.
+
+        Raises:
+            BrowserLost: there is no answer in time.
+        """
+        ...
+
+
+class BrowserProvider(Protocol):
+    """Opens a browser for a workspace. Law: leaving the context closes the browser cleanly within ``close_timeout``, ends
+    the driver, and kills what is left of the tree; also when the scope is cancelled."""
+
+    def open(self, request: BrowserRequest) -> AbstractAsyncContextManager[OpenBrowser]:
+        """Open.
+
+        Raises:
+            BrowserNotFound, BrowserLaunchFailed, CapabilityMismatch.
+        """
+        ...

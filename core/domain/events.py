@@ -1,0 +1,195 @@
+"""The event catalogue: one struct per kind of fact, one JSON line each in ``logs/events.jsonl``.
+
+Every event carries ``type`` and ``at`` (epoch seconds, UTC); ``profile_id``, ``job``, ``attempt`` and ``step`` stand where
+they apply. Events are announcements; the session and the queue are the truth. No event carries a secret.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    at: float
+
+
+class _OfAttempt(_Event, frozen=True, kw_only=True):
+    profile_id: str
+    job: str
+    attempt: int
+
+
+class RunStarted(_Event, frozen=True, kw_only=True, tag="run_started"):
+    """An orchestrator took the state directory."""
+
+    run: int
+    queued: int
+    max_concurrent: int
+
+
+class FeedRead(_Event, frozen=True, kw_only=True, tag="feed_read"):
+    """A feed was read and reconciled with the queue."""
+
+    source: str
+    added: int
+    updated: int
+    unchanged: int
+    done: int
+    cancelled: int
+
+
+class FeedRejected(_Event, frozen=True, kw_only=True, tag="feed_rejected"):
+    """A bad edit during a run: the last good version stays."""
+
+    source: str
+    problem: str
+
+
+class OrphanStopped(_Event, frozen=True, kw_only=True, tag="orphan_stopped"):
+    """Something an earlier run left behind was proven ours and stopped."""
+
+    profile_id: str
+    job: str
+    attempt: int
+    processes: int
+
+
+class AttemptStarted(_OfAttempt, frozen=True, kw_only=True, tag="attempt_started"):
+    """A worker was told to go."""
+
+    pid: int
+    fence: int
+
+
+class PhaseStarted(_OfAttempt, frozen=True, kw_only=True, tag="phase_started"):
+    """A stage of the worker's pipeline began."""
+
+    phase: str
+
+
+class BrowserLaunched(_OfAttempt, frozen=True, kw_only=True, tag="browser_launched"):
+    """The browser runs, in our workspace."""
+
+    browser: str
+    version: str
+    pid: int | None
+
+
+class BrowserClosed(_OfAttempt, frozen=True, kw_only=True, tag="browser_closed"):
+    """The browser is gone."""
+
+
+class StepsPlanned(_OfAttempt, frozen=True, kw_only=True, tag="steps_planned"):
+    """What this attempt found done and to do."""
+
+    done: tuple[str, ...]
+    todo: tuple[str, ...]
+
+
+class StepStarted(_OfAttempt, frozen=True, kw_only=True, tag="step_started"):
+    """A try of a step began."""
+
+    step: str
+    try_: int
+
+
+class StepCommitted(_OfAttempt, frozen=True, kw_only=True, tag="step_committed"):
+    """A step is durable. ``recovered``: found in the session after a death, and announced late."""
+
+    step: str
+    seconds: float
+    body_ran: bool = True
+    recovered: bool = False
+
+
+class StepFailed(_OfAttempt, frozen=True, kw_only=True, tag="step_failed"):
+    """A try of a step failed."""
+
+    step: str
+    try_: int
+    reason: str
+    will_retry: bool
+
+
+class WorkerNoted(_OfAttempt, frozen=True, kw_only=True, tag="worker_noted"):
+    """Something worth knowing inside an attempt, by name."""
+
+    name: str
+    data: dict[str, Any]
+
+
+class AttemptEnded(_OfAttempt, frozen=True, kw_only=True, tag="attempt_ended"):
+    """The attempt's tree is gone and its outcome is recorded."""
+
+    outcome: str
+    reason: str
+    step: str
+    seconds: float
+
+
+class JobChanged(_Event, frozen=True, kw_only=True, tag="job_changed"):
+    """A job moved. ``retry_at`` stands with ``waiting``."""
+
+    profile_id: str
+    job: str
+    state: str
+    reason: str = ""
+    retry_at: float | None = None
+    steps_done: int = 0
+    steps_total: int = 0
+    attempts: int = 0
+
+
+class StopAsked(_Event, frozen=True, kw_only=True, tag="stop_asked"):
+    """A signal or the operator asked for a stop: ``drain`` or ``now``."""
+
+    how: str
+
+
+class RunEnded(_Event, frozen=True, kw_only=True, tag="run_ended"):
+    """The orchestrator is about to exit."""
+
+    run: int
+    exit_code: int
+    counts: dict[str, int]
+    seconds: float
+
+
+Event = (
+    RunStarted
+    | FeedRead
+    | FeedRejected
+    | OrphanStopped
+    | AttemptStarted
+    | PhaseStarted
+    | BrowserLaunched
+    | BrowserClosed
+    | StepsPlanned
+    | StepStarted
+    | StepCommitted
+    | StepFailed
+    | WorkerNoted
+    | AttemptEnded
+    | JobChanged
+    | StopAsked
+    | RunEnded
+)
+
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)  # type: ignore[arg-type]  # a union is a valid type
+
+
+def encode(event: Event) -> bytes:
+    """Return the event as one JSON line, with its newline."""
+    return msgspec.json.encode(event) + b"\n"
+
+
+def decode(line: bytes) -> Event:
+    """Return the event of one JSON line.
+
+    Raises:
+        msgspec.ValidationError: not an event of this catalogue.
+        msgspec.DecodeError: not JSON.
+    """
+    return _decoder.decode(line)

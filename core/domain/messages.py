@@ -1,0 +1,210 @@
+"""What an orchestrator and a worker say to each other on the control channel.
+
+One JSON object a line, both ways, on a socket that nothing below the worker inherits; end of file means that the other
+side is gone. The order at the start: the parent makes the registry row durable and spawns; it sends ``Hello``; the child
+takes the profile's lock and answers ``Ready`` (or ``Finished(Busy)``); the parent records it and sends ``Go``. Without
+``Go`` the child has no effect on anything.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from core.domain.model import JobSpec, ProcessStamp
+from core.domain.outcome import Outcome
+from core.domain.session import StepSpec
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker needs to know besides its job. Paths are absolute.
+
+    Attributes:
+        state_dir: root of everything durable.
+        log_dir: where ``<id>.log`` is.
+        browser: executable; None to discover one.
+        headed: show the browser.
+        sandbox: None for "on, unless the user is root"; True insists, False is an explicit choice.
+        action_timeout: seconds; Playwright's own, below every step's.
+        close_timeout: seconds a clean close of the browser may take.
+        from_step: by hand only: start at this step.
+        keep_open: by hand only: leave the browser open at the end, until it is closed.
+    """
+
+    state_dir: str
+    log_dir: str
+    browser: str | None = None
+    headed: bool = False
+    sandbox: bool | None = None
+    action_timeout: float = 10.0
+    close_timeout: float = 5.0
+    from_step: str | None = None
+    keep_open: bool = False
+
+
+# --- down: orchestrator to worker ------------------------------------------------------------------------------------
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
+    """The job. argv holds the profile's ID only."""
+
+    job: JobSpec
+    attempt: int
+    nonce: str
+    settings: WorkerSettings
+
+
+class Go(msgspec.Struct, frozen=True, tag="go"):
+    """You are recorded: begin."""
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
+    """Close the browser and end; ``grace`` seconds until the tree is killed."""
+
+    reason: str
+    grace: float
+
+
+Down = Hello | Go | Stop
+
+
+# --- up: worker to orchestrator --------------------------------------------------------------------------------------
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
+    """I hold the profile's lock; this is my number and where the browser will run."""
+
+    fence: int
+    process: ProcessStamp
+    user_data_dir: str | None
+
+
+class Phase(msgspec.Struct, frozen=True, kw_only=True, tag="phase"):
+    """A stage of the pipeline begins: restore, clone, verify, launch, steps, save, report. Counts as progress."""
+
+    name: str
+    limit: float = 30.0
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True, tag="planned"):
+    """What this attempt found: names of committed steps, and of those to do."""
+
+    done: tuple[str, ...]
+    todo: tuple[str, ...]
+
+
+class StepStarted(msgspec.Struct, frozen=True, kw_only=True, tag="step_started"):
+    """A step begins its ``try_``-th try; ``limit`` seconds without progress are too long."""
+
+    step: str
+    try_: int
+    limit: float
+
+
+class StepCommitted(msgspec.Struct, frozen=True, kw_only=True, tag="step_committed"):
+    """The step is durable. ``body_ran`` is False where the post-condition already held."""
+
+    step: str
+    flag: str | None
+    seconds: float
+    body_ran: bool = True
+
+
+class StepProblem(msgspec.Struct, frozen=True, kw_only=True, tag="step_problem"):
+    """A try of the step failed; redacted."""
+
+    step: str
+    try_: int
+    reason: str
+    will_retry: bool
+
+
+class BrowserStarted(msgspec.Struct, frozen=True, kw_only=True, tag="browser_started"):
+    """The browser runs and uses our workspace."""
+
+    name: str
+    version: str
+    pid: int | None
+
+
+class BrowserClosed(msgspec.Struct, frozen=True, tag="browser_closed"):
+    """The browser and its driver are gone."""
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True, tag="progress"):
+    """``ctx.progress()``: the step is alive and moving."""
+
+    note: str = ""
+
+
+class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
+    """The worker's loop turns. This is not progress."""
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True, tag="note"):
+    """Something worth an event: a workspace rebuilt, a value that could not be exported. No secrets."""
+
+    name: str
+    data: dict[str, Any]
+
+
+class SecretLearnt(msgspec.Struct, frozen=True, kw_only=True, tag="secret"):
+    """A value that the orchestrator's pump must mask from now on. Travels on this socket only, and is kept in memory."""
+
+    value: str
+
+
+class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
+    """The last word; the exit code says the same."""
+
+    outcome: Outcome
+
+
+Up = (
+    Ready
+    | Phase
+    | Planned
+    | StepStarted
+    | StepCommitted
+    | StepProblem
+    | BrowserStarted
+    | BrowserClosed
+    | Progress
+    | Heartbeat
+    | Note
+    | SecretLearnt
+    | Finished
+)
+
+
+class ParamProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """One set of parameters that the flow does not take.
+
+    Attributes:
+        index: which set, in the order they were given.
+        field: path within the parameters.
+        message: what was expected and found, redacted.
+    """
+
+    index: int
+    field: str
+    message: str
+
+
+class FlowDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``run.py --describe FLOW`` prints: the flow as data, without a browser.
+
+    Attributes:
+        name: the flow's name.
+        steps: in order; name and flag are what planning and progress need.
+        browser: whether it wants one.
+        params_schema: JSON Schema of its parameters, if it declares any.
+        problems: what is wrong with the parameters that were given on standard input.
+    """
+
+    name: str
+    steps: tuple[StepSpec, ...]
+    browser: bool = True
+    params_schema: dict[str, Any] | None = None
+    problems: tuple[ParamProblem, ...] = ()

@@ -1,0 +1,148 @@
+"""The records of Ostler: what a job is, how far it has come, and how an attempt of it ended.
+
+All are frozen. Times are seconds since the epoch (``float``, UTC); durations are seconds.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from typing import Any, Literal
+
+import msgspec
+
+Device = Literal["desktop", "mobile"]
+
+
+class JobState(enum.StrEnum):
+    """Where a job stands; ``core.domain.lifecycle`` says how it moves."""
+
+    QUEUED = "queued"
+    PREPARED = "prepared"
+    RUNNING = "running"
+    WAITING = "waiting"
+    PARKED = "parked"
+    DONE = "done"
+    QUARANTINED = "quarantined"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TERMINAL = frozenset({JobState.DONE, JobState.QUARANTINED, JobState.FAILED, JobState.CANCELLED})
+"""States that a job leaves only by being asked for again."""
+
+
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a user asks for: one entry of a feed, with all defaults resolved.
+
+    Attributes:
+        id: the job's key; the profile ID where the feed gives none.
+        profile_id: the profile it runs on.
+        flow: absolute path of the flow file.
+        params: the flow's parameters, as the feed has them.
+        priority: higher runs first.
+        not_before: epoch seconds before which it must not start.
+        timeout: hard limit of one attempt, in seconds.
+        max_attempts: how many failing attempts it may have.
+        template: absolute path of the user-data-dir that a new profile starts from.
+        device: desktop or mobile.
+        proxy: URL of the proxy; its password is a secret.
+    """
+
+    id: str
+    profile_id: str
+    flow: str
+    params: dict[str, Any] = {}
+    priority: int = 0
+    not_before: float | None = None
+    timeout: float | None = None
+    max_attempts: int | None = None
+    template: str | None = None
+    device: Device | None = None
+    proxy: str | None = None
+
+
+_IDENTITY_ONLY = ("id", "priority", "not_before")
+
+
+def revision(spec: JobSpec) -> str:
+    """Return the hash of what makes a job a different one; order and time of start do not."""
+    fields = {name: value for name, value in msgspec.structs.asdict(spec).items() if name not in _IDENTITY_ONLY}
+    return hashlib.sha256(msgspec.json.encode(fields, order="deterministic")).hexdigest()[:16]
+
+
+class Counters(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job's attempts have cost so far.
+
+    Attributes:
+        attempts: executions that got as far as ``go``; numbers the next one.
+        failures: attempts that count against ``max_attempts``.
+        crash_streak: consecutive crashes with nothing committed between.
+        busy: consecutive times the profile was held by somebody else.
+    """
+
+    attempts: int = 0
+    failures: int = 0
+    crash_streak: int = 0
+    busy: int = 0
+
+
+class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as the queue keeps it."""
+
+    spec: JobSpec
+    state: JobState = JobState.QUEUED
+    counters: Counters = Counters()
+    generation: int = 1
+    due_at: float | None = None
+    reason: str = ""
+    steps_done: int = 0
+    steps_total: int = 0
+    run_seconds: float = 0.0
+    updated_at: float = 0.0
+
+
+class ProcessStamp(msgspec.Struct, frozen=True, kw_only=True):
+    """Which process, beyond reuse of its number.
+
+    Attributes:
+        host: host name.
+        pid: process ID in that PID namespace.
+        started: start time in the kernel's own unit (clock ticks since boot on Linux; rounded epoch seconds elsewhere).
+        boot_id: the kernel's boot ID; empty where there is none.
+        pid_namespace: identity of the PID namespace; empty where there is none.
+    """
+
+    host: str
+    pid: int
+    started: float
+    boot_id: str = ""
+    pid_namespace: str = ""
+
+
+class AttemptRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the run registry, durable before the worker may do anything.
+
+    Attributes:
+        nonce: unique; stands in the environment of the worker and of all that it starts.
+        number: 1 for the job's first attempt.
+        fence: the profile's holder number, once the worker has proposed it.
+        process: the worker, once it is started.
+        user_data_dir: what its browser runs in, once known.
+    """
+
+    nonce: str
+    job_id: str
+    profile_id: str
+    number: int
+    started_at: float
+    fence: int | None = None
+    process: ProcessStamp | None = None
+    user_data_dir: str | None = None
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that this orchestrator alone may run now."""
+
+    job: JobRecord
+    attempt: AttemptRecord

@@ -1,0 +1,119 @@
+"""The session of a profile: which steps are done, who the account is, what the flows brought out.
+
+The field names are those of the session file. Functions return new values; the store makes them durable.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from core.domain.model import Device
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SECRET_FIELDS = frozenset({"password", "two_fa_secret", "recovery_codes", "api_key", "token", "secret"})
+"""Names of identity fields and outputs whose values are masked wherever they are shown, whole or as a suffix
+(``mail_password``)."""
+
+
+class Identity(msgspec.Struct, kw_only=True):
+    """The account's own data. ``extra`` holds whatever else a flow keeps, by name."""
+
+    email: str | None = None
+    username: str | None = None
+    password: str | None = None
+    two_fa_secret: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    phone: str | None = None
+    extra: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class SessionState(msgspec.Struct, kw_only=True):
+    """What is known about a profile, durable after each commit.
+
+    Attributes:
+        profile_id: whose session it is.
+        status: see ``core.domain.lifecycle.SESSION_STATUS``.
+        platform: the device class, ``desktop`` or ``mobile``.
+        completion_flags: facts about the profile, by name; true ones are never worked for again.
+        identity: the account's own data.
+        outputs: what the flows brought out, by name.
+        remembered: what a step noted before it acted, by step and name (``ctx.remember``).
+        login_generation: the login state's generation at the last commit; 0 for none.
+    """
+
+    profile_id: str
+    status: str = "PENDING"
+    platform: Device = "desktop"
+    completion_flags: dict[str, bool] = msgspec.field(default_factory=dict)
+    identity: Identity = msgspec.field(default_factory=Identity)
+    outputs: dict[str, Any] = msgspec.field(default_factory=dict)
+    remembered: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+    login_generation: int = 0
+
+
+class StepSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a flow says about one of its steps, as far as planning needs it.
+
+    Attributes:
+        name: unique in the flow.
+        flag: the fact it states; None for a step that runs in every attempt.
+        requires: flags that must be true before it.
+        timeout: seconds one try of the body may take.
+        retries: further tries within one attempt.
+        commit: ``cookies``, ``storage`` or ``snapshot``.
+    """
+
+    name: str
+    flag: str | None = None
+    requires: tuple[str, ...] = ()
+    timeout: float = 60.0
+    retries: int = 0
+    commit: str = "cookies"
+
+
+def is_done(session: SessionState, step: StepSpec) -> bool:
+    """Whether the step's fact already holds; a step without a flag is never done."""
+    return step.flag is not None and session.completion_flags.get(step.flag, False)
+
+
+def pending(session: SessionState, steps: Iterable[StepSpec]) -> list[StepSpec]:
+    """Return the steps that a new attempt has to run, in the flow's order."""
+    return [step for step in steps if not is_done(session, step)]
+
+
+def unmet(session: SessionState, step: StepSpec) -> list[str]:
+    """Return the flags that ``step`` requires and that do not hold."""
+    return [flag for flag in step.requires if not session.completion_flags.get(flag, False)]
+
+
+def is_secret(name: str) -> bool:
+    """Whether the value under this name is masked wherever it is shown."""
+    lowered = name.lower()
+    return any(lowered == secret or lowered.endswith("_" + secret) for secret in SECRET_FIELDS)
+
+
+def secrets_of(session: SessionState) -> list[str]:
+    """Return the values that no log, event or message may show."""
+    identity = msgspec.structs.asdict(session.identity)
+    named = {**identity.pop("extra"), **identity, **session.outputs}
+    for notes in session.remembered.values():
+        named |= notes
+    found: list[str] = []
+    for name, value in named.items():
+        if is_secret(name):
+            values = value if isinstance(value, (list, tuple)) else [value]
+            found += [str(item) for item in values if item not in (None, "")]
+    return found
+
+
+def reset(session: SessionState, flag: str | None = None) -> SessionState:
+    """Return the session with one flag cleared, or all of them and everything remembered."""
+    if flag is None:
+        return msgspec.structs.replace(session, completion_flags={}, remembered={}, status="PENDING")
+    flags = {name: value for name, value in session.completion_flags.items() if name != flag}
+    return msgspec.structs.replace(session, completion_flags=flags, status="PENDING")

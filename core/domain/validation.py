@@ -1,0 +1,26 @@
+"""Which names are allowed. IDs become file names, so they are ASCII, short, and no device names."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+_DEVICE_NAMES = frozenset(
+    {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(1, 10)), *(f"lpt{n}" for n in range(1, 10))}
+)
+ID_RULE = "1 to 32 of A-Z a-z 0-9 _ -, the first a letter or digit, and not a Windows device name"
+
+
+def is_valid_id(text: str) -> bool:
+    """Whether ``text`` may be a profile ID or a job ID."""
+    return _ID.fullmatch(text) is not None and text.lower() not in _DEVICE_NAMES
+
+
+def case_collisions(ids: Iterable[str]) -> list[tuple[str, str]]:
+    """Return pairs of different IDs that differ only in case, the earlier one first."""
+    seen: dict[str, str] = {}
+    return [(first, text) for text in ids if (first := seen.setdefault(text.lower(), text)) != text]
