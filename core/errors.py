@@ -167,6 +167,15 @@ class ForeignDatabase(OstlerError):
         super().__init__(f"{path}: {reason}; it was not changed")
 
 
+class QueueUnavailable(OstlerError):
+    """The queue's file cannot be written now (full disk, I/O error, a lock held too long); nothing was changed."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path} cannot be written now: {reason}")
+
+
 class UnknownJob(OstlerError):
     """No such job in the queue."""
 

@@ -125,7 +125,13 @@ def load(flags: Mapping[str, Any], env: Mapping[str, str], *, cwd: Path) -> Sett
     values: dict[str, Any] = {}
     config = Path(env.get("OSTLER_CONFIG") or CHECKOUT / "ostler.toml")
     config = config if config.is_absolute() else cwd / config
-    _merge(values, _from_file(config, required="OSTLER_CONFIG" in env, problems=problems), str(config), config.parent, problems)
+    _merge(
+        values,
+        _from_file(config, required="OSTLER_CONFIG" in env, problems=problems),
+        str(config),
+        config.parent,
+        problems,
+    )
     names = {f"OSTLER_{name.upper()}": name for name in Settings.__struct_fields__}
     for variable, name in names.items():
         if variable in env:
@@ -149,9 +155,7 @@ def _from_file(path: Path, *, required: bool, problems: list[Problem]) -> dict[s
     return {}
 
 
-def _merge(
-    values: dict[str, Any], given: Mapping[str, Any], place: str, base: Path, problems: list[Problem]
-) -> None:
+def _merge(values: dict[str, Any], given: Mapping[str, Any], place: str, base: Path, problems: list[Problem]) -> None:
     for name, raw in given.items():
         field = "" if place.startswith("OSTLER_") else name.replace("_", "-") if place == "command line" else name
         problem = _convert(values, name, raw, base)
@@ -160,7 +164,7 @@ def _merge(
             problems.append(Problem(place=place, field=field, expected=expected, found=found))
 
 
-def _convert(values: dict[str, Any], name: str, raw: Any, base: Path) -> tuple[str, str] | None:
+def _convert(values: dict[str, Any], name: str, raw: Any, base: Path) -> tuple[str, str] | None:  # noqa: PLR0911 - one way out a mistake
     fields = {field.name: field for field in msgspec.structs.fields(Settings)}
     if name not in fields:
         return "a known setting", repr(name)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - msgspec resolves it at run time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
+
+from core.state.port import LoginState
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     import anyio
-
-    from core.state.port import LoginState
 
 
 class BrowserRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +52,7 @@ class OpenBrowser(Protocol):
 
     @property
     def name(self) -> str:
-        """``Chromium``, ``Google Chrome`` …"""
+        """As ``Chromium`` or ``Google Chrome``."""
         ...
 
     @property
@@ -98,7 +98,8 @@ class OpenBrowser(Protocol):
 
 class BrowserProvider(Protocol):
     """Opens a browser for a workspace. Law: leaving the context closes the browser cleanly within ``close_timeout``, ends
-    the driver, and kills what is left of the tree; also when the scope is cancelled."""
+    the driver, and kills what is left of the tree; also when the scope is cancelled.
+    """
 
     def open(self, request: BrowserRequest) -> AbstractAsyncContextManager[OpenBrowser]:
         """Open.

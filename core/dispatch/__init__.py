@@ -1,0 +1,1 @@
+"""The engine of ``orchestrator.py``: slot, claim, supervise, complete. It sees ports, never adapters."""

@@ -82,10 +82,11 @@ class BrowserClosed(_OfAttempt, frozen=True, kw_only=True, tag="browser_closed")
 
 
 class StepsPlanned(_OfAttempt, frozen=True, kw_only=True, tag="steps_planned"):
-    """What this attempt found done and to do."""
+    """What this attempt found done and to do, and the flags of the latter by step."""
 
     done: tuple[str, ...]
     todo: tuple[str, ...]
+    flags: dict[str, str] = {}
 
 
 class StepStarted(_OfAttempt, frozen=True, kw_only=True, tag="step_started"):
@@ -177,7 +178,7 @@ Event = (
     | RunEnded
 )
 
-_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)  # type: ignore[arg-type]  # a union is a valid type
+_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
 def encode(event: Event) -> bytes:

@@ -88,10 +88,11 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True, tag="phase"):
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True, tag="planned"):
-    """What this attempt found: names of committed steps, and of those to do."""
+    """What this attempt found: names of committed steps, of those to do, and the flags of the latter by step."""
 
     done: tuple[str, ...]
     todo: tuple[str, ...]
+    flags: dict[str, str] = {}
 
 
 class StepStarted(msgspec.Struct, frozen=True, kw_only=True, tag="step_started"):

@@ -75,7 +75,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-def decide(
+def decide(  # noqa: C901, PLR0911 - one case an outcome
     policy: RetryPolicy,
     counters: Counters,
     outcome: Outcome,

@@ -90,7 +90,8 @@ class Reaper(Protocol):
 
     async def reap(self, attempt: AttemptRecord, grace: float) -> int:
         """End whatever is proven to belong to the attempt (stamp, nonce in the environment, user-data-dir), gracefully
-        first, killed after ``grace`` seconds; return how many processes it took. Never touches anything unproven."""
+        first, killed after ``grace`` seconds; return how many processes it took. Never touches anything unproven.
+        """
         ...
 
     async def leftovers(self, known: Iterable[AttemptRecord]) -> list[ProcessStamp]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - msgspec resolves it at run time
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -105,5 +105,6 @@ class Workspaces(Protocol):
 
     def sweep(self, is_wanted: Callable[[str], bool]) -> list[str]:
         """Remove what crashes left: half-made copies always, workspaces of unwanted profiles whose lock is free, and
-        temp directories without a workspace. Return names of what was removed."""
+        temp directories without a workspace. Return names of what was removed.
+        """
         ...

@@ -1,0 +1,138 @@
+"""What the orchestrator knows of one running attempt, folded from the worker's messages. No I/O, no waiting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from core.domain import events, messages
+from core.domain.lifecycle import ATTEMPT, AttemptEvent, AttemptState, advance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from core.domain.events import Event
+    from core.domain.messages import Up
+    from core.domain.model import Claim
+    from core.domain.outcome import Outcome
+
+
+class AttemptLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds.
+
+    Attributes:
+        start: from the spawn to ``Ready``.
+        progress: least time without progress that is too long.
+        hard: of the whole attempt.
+    """
+
+    start: float
+    progress: float
+    hard: float
+
+
+class Attempt:
+    """The orchestrator's side of one execution: where it stands, what it committed, when it is overdue."""
+
+    def __init__(self, claim: Claim, limits: AttemptLimits, *, started: float, redact: Callable[[str], str]) -> None:
+        self.claim = claim
+        self.state = advance(ATTEMPT, AttemptState.IDLE, AttemptEvent.INITIALIZE)
+        self.ready: messages.Ready | None = None
+        self.reported: Outcome | None = None
+        self.step = "start"
+        self.committed = 0
+        self.done: set[str] = set()
+        self.todo: tuple[str, ...] = ()
+        self.flags: dict[str, str] = {}
+        self._limits = limits
+        self._redact = redact
+        self._limit = limits.progress
+        self._hard = started + limits.hard
+        self._overdue = started + limits.start
+
+    def __repr__(self) -> str:
+        return f"<Attempt {self.claim.job.spec.id}#{self.claim.attempt.number} {self.state} in {self.step}>"
+
+    @property
+    def steps_total(self) -> int:
+        """Flagged steps of the flow, as far as known."""
+        return len(self.done | set(self.todo))
+
+    def overdue_at(self) -> tuple[float, str]:
+        """Return the monotonic time at which the attempt is to be stopped, and why."""
+        if self._hard <= self._overdue:
+            return self._hard, f"hard limit of {self._limits.hard:g} s reached in {self.step}"
+        return self._overdue, f"no progress in {self.step}"
+
+    def take(self, message: Up, *, monotonic: float, at: float) -> list[Event]:  # noqa: C901, PLR0911, PLR0912 - one case a message
+        """Fold one message in; return what it announces.
+
+        Args:
+            message: from the worker.
+            monotonic: now, for deadlines.
+            at: epoch seconds, for events.
+        """
+        spec = self.claim.job.spec
+        of: dict[str, Any] = {
+            "at": at,
+            "profile_id": spec.profile_id,
+            "job": spec.id,
+            "attempt": self.claim.attempt.number,
+        }
+        match message:
+            case messages.Ready():
+                self.ready = message
+                self._extend(monotonic, self._limits.progress)
+            case messages.Phase(name=name, limit=limit):
+                self.step = name
+                self._extend(monotonic, limit)
+                if name == "launch":
+                    self._advance(AttemptEvent.INITIALIZED)
+                if name == "save":
+                    self._advance(AttemptEvent.STOP)
+                return [events.PhaseStarted(phase=name, **of)]
+            case messages.Planned(done=done, todo=todo, flags=flags):
+                self.done, self.todo, self.flags = set(done), todo, flags
+                return [events.StepsPlanned(done=done, todo=todo, flags=flags, **of)]
+            case messages.BrowserStarted(name=name, version=version, pid=pid):
+                self._extend(monotonic, self._limits.progress)
+                self._advance(AttemptEvent.BROWSER_STARTED)
+                self._advance(AttemptEvent.CONNECTED)
+                return [events.BrowserLaunched(browser=name, version=version, pid=pid, **of)]
+            case messages.BrowserClosed():
+                self._advance(AttemptEvent.STOPPED)
+                return [events.BrowserClosed(**of)]
+            case messages.StepStarted(step=step, try_=try_, limit=limit):
+                self.step = step
+                self._extend(monotonic, limit)
+                return [events.StepStarted(step=step, try_=try_, **of)]
+            case messages.StepCommitted(step=step, flag=flag, seconds=seconds, body_ran=body_ran):
+                self._extend(monotonic, self._limits.progress)
+                if flag is not None:
+                    self.committed += 1
+                    self.done.add(step)
+                return [events.StepCommitted(step=step, seconds=seconds, body_ran=body_ran, **of)]
+            case messages.StepProblem(step=step, try_=try_, reason=reason, will_retry=will_retry):
+                self._extend(monotonic, self._limits.progress)
+                text = self._redact(reason)
+                return [events.StepFailed(step=step, try_=try_, reason=text, will_retry=will_retry, **of)]
+            case messages.Progress():
+                self._extend(monotonic, self._limit)
+            case messages.Note(name=name, data=data):
+                return [events.WorkerNoted(name=name, data=data, **of)]
+            case messages.Finished(outcome=outcome):
+                self.reported = outcome
+                self._extend(monotonic, self._limits.progress)
+            case messages.Heartbeat() | messages.SecretLearnt():
+                pass
+        return []
+
+    def _extend(self, monotonic: float, limit: float) -> None:
+        self._limit = max(limit, self._limits.progress)
+        self._overdue = monotonic + self._limit
+
+    def _advance(self, event: AttemptEvent) -> None:
+        # what a worker says out of turn (a relaunch for a snapshot, a flow without a browser) does not move the status
+        if event in ATTEMPT[self.state]:
+            self.state = advance(ATTEMPT, self.state, event)

@@ -1,0 +1,234 @@
+"""The loop: look, plan, act. One planning function is asked after every change; each start takes a slot, then a claim."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+import structlog
+
+from core.dispatch.admission import LaunchGate, Slots
+from core.dispatch.completion import Completion
+from core.dispatch.off_loop import Blocking
+from core.dispatch.ports import Announced
+from core.dispatch.recovery import Recovery
+from core.dispatch.shutdown import Stop, obey_signals
+from core.dispatch.supervisor import Supervisor
+from core.domain import events
+from core.domain.model import JobState
+from core.domain.outcome import Exit, ExitCode, HostFault, classify, worst
+from core.domain.planning import FleetView, Plan, plan
+from core.errors import Fenced, QueueUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from core.dispatch.attempt import Attempt
+    from core.dispatch.ports import DispatchSettings, Ports
+    from core.domain.model import AttemptRecord, Claim
+
+log = structlog.get_logger(__name__)
+
+_VERDICTS = {
+    JobState.FAILED: ExitCode.FAILED,
+    JobState.QUARANTINED: ExitCode.QUARANTINED,
+    JobState.PARKED: ExitCode.NEEDS_PERSON,
+}
+_LEFT_OVER = (JobState.QUEUED, JobState.PREPARED, JobState.RUNNING, JobState.WAITING)
+
+
+class Dispatcher:
+    """Runs a queue to its end, or to the operator's."""
+
+    def __init__(self, ports: Ports, settings: DispatchSettings, stop: Stop) -> None:
+        self._ports = ports
+        self._settings = settings
+        self._stop = stop
+        self._blocking = Blocking()
+        self._slots = Slots(settings.max_concurrent)
+        self._gate = LaunchGate(settings.gate_interval, ports.clock)
+        self._supervisor = Supervisor(ports, settings, self._blocking, stop)
+        self._completion = Completion(ports, settings, self._blocking)
+        self._recovery = Recovery(ports, settings, self._blocking, self._completion)
+        self._change = anyio.Event()
+        self._busy = 0
+        self._unclaimed = 0
+        self._host_faults = 0
+        self._verdict: ExitCode | None = None
+
+    async def run(self, run: int) -> ExitCode:
+        """Run until nothing is left or a stop was obeyed; return the exit code.
+
+        Args:
+            run: this orchestrator's number, from ``JobQueue.begin_run``.
+        """
+        started = self._ports.clock.monotonic()
+        counts = await self._blocking.queue(self._ports.queue.counts)
+        self._emit(
+            events.RunStarted(
+                at=self._ports.clock.now(),
+                run=run,
+                queued=sum(counts.get(state, 0) for state in _LEFT_OVER),
+                max_concurrent=self._settings.max_concurrent,
+            )
+        )
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(obey_signals, self._stop, self._hear)
+            for attempt, announced in await self._recovery.unfinished():
+                self._busy += 1
+                tasks.start_soon(self._recover, attempt, announced)
+            tasks.start_soon(self._recovery.sweep)
+            if self._ports.follower is not None and self._settings.watch:
+                tasks.start_soon(self._follow)
+            while not (step := await self._plan()).finished:
+                for _ in range(step.start):
+                    self._busy += 1
+                    self._unclaimed += 1
+                    tasks.start_soon(self._use_slot)
+                await self._wait_for_change(step)
+            tasks.cancel_scope.cancel()
+        counts = await self._blocking.queue(self._ports.queue.counts)
+        code = self._exit_code(counts)
+        self._emit(
+            events.RunEnded(
+                at=self._ports.clock.now(),
+                run=run,
+                exit_code=code,
+                counts={str(state): number for state, number in counts.items()},
+                seconds=self._ports.clock.monotonic() - started,
+            )
+        )
+        return code
+
+    # --- looking and planning ----------------------------------------------------------------------------------------
+
+    async def _plan(self) -> Plan:
+        self._change = anyio.Event()
+        now = self._ports.clock.now()
+        try:
+            readiness = await self._blocking.queue(
+                self._ports.queue.readiness, now, self._settings.max_concurrent + self._unclaimed
+            )
+        except QueueUnavailable as exc:
+            log.error("queue_unavailable", reason=str(exc))
+            return Plan(wake_at=now + self._settings.unsettled_interval)
+        view = FleetView(
+            running=self._busy,
+            limit=self._slots.limit,
+            ready=max(readiness.ready - self._unclaimed, 0),
+            later=readiness.later,
+            next_due=readiness.next_due,
+            stopping=self._stop.drain.is_set(),
+            watching=self._settings.watch,
+        )
+        return plan(view, now)
+
+    async def _wait_for_change(self, step: Plan) -> None:
+        if step.start:
+            return
+        timeout = None if step.wake_at is None else max(step.wake_at - self._ports.clock.now(), 0.01)
+        with anyio.move_on_after(timeout):
+            await self._change.wait()
+
+    # --- acting ------------------------------------------------------------------------------------------------------
+
+    async def _use_slot(self) -> None:
+        claimed = False
+        try:
+            async with self._slots.take():
+                await self._gate.passage()
+                if self._stop.drain.is_set():
+                    return
+                claim = await self._claim()
+                self._unclaimed -= 1
+                claimed = True
+                if claim is not None:
+                    await self._execute(claim)
+        except Fenced as exc:
+            self._yield_to_newer(exc)
+        finally:
+            if not claimed:
+                self._unclaimed -= 1
+            self._busy -= 1
+            self._change.set()
+
+    async def _claim(self) -> Claim | None:
+        try:
+            return await self._blocking.queue(self._ports.queue.claim, self._ports.clock.now(), self._ports.nonce())
+        except QueueUnavailable as exc:
+            log.error("queue_unavailable", reason=str(exc))
+            return None
+
+    async def _execute(self, claim: Claim) -> None:
+        """Run one claim to its recorded end, whatever happens on the way."""
+        attempt: Attempt | None = None
+        try:
+            attempt, exit_ = await self._supervisor.run(claim)
+        except Fenced:
+            raise
+        except Exception as exc:  # the bulkhead: a bug in supervising one profile must not end the others
+            log.exception("supervision_failed", job=claim.job.spec.id)
+            exit_ = Exit(returncode=None, spawn_error=f"supervision failed: {type(exc).__name__}")
+        self._count_host_faults(exit_)
+        announced = None
+        committed = False
+        if attempt is not None:
+            announced = Announced(flags=attempt.flags, committed=frozenset(attempt.done))
+            committed = attempt.committed > 0
+        with anyio.CancelScope(shield=True):
+            await self._completion.complete(claim, exit_, committed=committed, announced=announced)
+
+    async def _recover(self, attempt: AttemptRecord, announced: Announced | None) -> None:
+        """A dying attempt of an earlier run holds a slot until it is gone."""
+        try:
+            async with self._slots.take():
+                await self._recovery.end(attempt, announced)
+        except Fenced as exc:
+            self._yield_to_newer(exc)
+        finally:
+            self._busy -= 1
+            self._change.set()
+
+    async def _follow(self) -> None:
+        follower = self._ports.follower
+        while follower is not None:
+            await anyio.sleep(self._settings.follow_interval)
+            problem = await self._blocking.queue(follower.reread)
+            if problem is not None:
+                self._emit(events.FeedRejected(at=self._ports.clock.now(), source="feed", problem=problem))
+            self._change.set()
+
+    # --- ends --------------------------------------------------------------------------------------------------------
+
+    def _hear(self, how: str) -> None:
+        log.info("stop_asked", how=how)
+        self._emit(events.StopAsked(at=self._ports.clock.now(), how=how))
+        self._change.set()
+
+    def _yield_to_newer(self, exc: Fenced) -> None:
+        log.error("another_orchestrator_took_over", reason=str(exc))
+        self._verdict = ExitCode.HOLDER_ALIVE
+        self._stop.at_once()
+        self._change.set()
+
+    def _count_host_faults(self, exit_: Exit) -> None:
+        """When nothing but host faults come back, the host is to be mended first: stop starting."""
+        if not isinstance(classify(exit_), HostFault):
+            self._host_faults = 0
+            return
+        self._host_faults += 1
+        if self._host_faults >= self._settings.host_fault_limit:
+            log.error("host_faults_only", count=self._host_faults)
+            self._verdict = ExitCode.HOST_FAULT
+            self._stop.drain.set()
+
+    def _exit_code(self, counts: Mapping[JobState, int]) -> ExitCode:
+        codes = {code for state, code in _VERDICTS.items() if counts.get(state, 0)}
+        if self._verdict is not None:
+            codes.add(self._verdict)
+        if self._stop.drain.is_set() and any(counts.get(state, 0) for state in _LEFT_OVER):
+            codes.add(ExitCode.INTERRUPTED)
+        return worst(codes)
+
+    def _emit(self, event: events.Event) -> None:
+        self._ports.events.emit(event)

@@ -1,0 +1,78 @@
+"""What an earlier run left behind is ended, recorded and swept before anything of it is started again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+import structlog
+
+from core.domain import events
+from core.domain.model import Claim
+from core.domain.outcome import Exit
+from core.errors import OstlerError
+
+if TYPE_CHECKING:
+    from core.dispatch.completion import Completion
+    from core.dispatch.off_loop import Blocking
+    from core.dispatch.ports import Announced, DispatchSettings, Ports
+    from core.domain.model import AttemptRecord
+
+log = structlog.get_logger(__name__)
+
+
+class Recovery:
+    """Ends the attempts that an earlier run did not end."""
+
+    def __init__(self, ports: Ports, settings: DispatchSettings, blocking: Blocking, completion: Completion) -> None:
+        self._ports = ports
+        self._settings = settings
+        self._blocking = blocking
+        self._completion = completion
+
+    async def unfinished(self) -> list[tuple[AttemptRecord, Announced | None]]:
+        """Return attempts without a recorded end, with what the event log holds of them."""
+        attempts = await self._blocking.queue(self._ports.queue.open_attempts)
+        if not attempts:
+            return []
+        history = await self._blocking.files(self._ports.history.announced, attempts)
+        return [(attempt, history.get(attempt.nonce)) for attempt in attempts]
+
+    async def end(self, attempt: AttemptRecord, announced: Announced | None) -> None:
+        """Stop what is left of one attempt and put its job back, at no cost.
+
+        Where its process cannot be judged (another host or PID namespace), the profile's kernel lock decides: while it is
+        held the job stays with its holder, and we look again.
+        """
+        while True:
+            processes = await self._ports.reaper.reap(attempt, self._settings.orphan_grace)
+            holder = await self._blocking.files(self._ports.locks.holder, attempt.profile_id)
+            if holder is None:
+                break
+            log.warning("profile_still_held", profile_id=attempt.profile_id, holder=str(holder))
+            await anyio.sleep(self._settings.unsettled_interval)
+        now = self._ports.clock.now()
+        if processes:
+            self._ports.events.emit(
+                events.OrphanStopped(
+                    at=now,
+                    profile_id=attempt.profile_id,
+                    job=attempt.job_id,
+                    attempt=attempt.number,
+                    processes=processes,
+                )
+            )
+        job = await self._blocking.queue(self._ports.queue.job, attempt.job_id)
+        gone = Exit(returncode=None, stopped_by="orchestrator", stop_reason="its orchestrator went away")
+        await self._completion.complete(Claim(job=job, attempt=attempt), gone, committed=False, announced=announced)
+
+    async def sweep(self) -> None:
+        """Remove half-made copies, and workspaces that no pending job will take over."""
+        wanted = await self._blocking.queue(self._ports.queue.pending_profiles)
+        try:
+            removed = await self._blocking.files(self._ports.workspaces.sweep, wanted.__contains__)
+        except OstlerError as exc:
+            log.warning("sweep_incomplete", reason=str(exc))
+            return
+        if removed:
+            log.info("workspaces_swept", removed=len(removed), names=removed[:20])
