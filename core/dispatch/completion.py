@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from core.dispatch.off_loop import Blocking
-    from core.dispatch.ports import Announced, DispatchSettings, Ports
-    from core.domain.model import Claim, JobRecord
+    from core.dispatch.ports import DispatchSettings, Ports
+    from core.domain.model import Announced, Claim, JobRecord
     from core.domain.outcome import Exit, Outcome
     from core.domain.retry import Decision
 

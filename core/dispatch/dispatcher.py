@@ -10,12 +10,11 @@ import structlog
 from core.dispatch.admission import LaunchGate, Slots
 from core.dispatch.completion import Completion
 from core.dispatch.off_loop import Blocking
-from core.dispatch.ports import Announced
 from core.dispatch.recovery import Recovery
 from core.dispatch.shutdown import Stop, obey_signals
 from core.dispatch.supervisor import Supervisor
 from core.domain import events
-from core.domain.model import JobState
+from core.domain.model import Announced, JobState
 from core.domain.outcome import Exit, ExitCode, HostFault, classify, worst
 from core.domain.planning import FleetView, Plan, plan
 from core.errors import Fenced, QueueUnavailable

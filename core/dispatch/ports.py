@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -12,35 +12,12 @@ from core.clock import Clock
 from core.dispatch.attempt import AttemptLimits
 from core.domain.messages import WorkerSettings
 from core.domain.retry import RetryPolicy
-from core.events.port import EventSink
+from core.events.port import EventHistory, EventSink
 from core.process.port import Launcher, Reaper
 from core.profiles.port import ProfileLocks
 from core.queue.port import JobQueue
 from core.state.port import SessionStore
 from core.workspaces.port import Workspaces
-
-if TYPE_CHECKING:
-    from core.domain.model import AttemptRecord
-
-
-class Announced(msgspec.Struct, frozen=True, kw_only=True):
-    """What the event log holds of an attempt that was cut off.
-
-    Attributes:
-        flags: flags of the steps it had planned, by step.
-        committed: steps it had announced.
-    """
-
-    flags: Mapping[str, str]
-    committed: frozenset[str]
-
-
-class EventHistory(Protocol):
-    """Reads back what was announced."""
-
-    def announced(self, attempts: Sequence[AttemptRecord]) -> Mapping[str, Announced]:
-        """Return, by nonce, what the event log holds of these attempts; absent where it holds nothing."""
-        ...
 
 
 class FeedFollower(Protocol):

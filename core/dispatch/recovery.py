@@ -15,8 +15,8 @@ from core.errors import OstlerError
 if TYPE_CHECKING:
     from core.dispatch.completion import Completion
     from core.dispatch.off_loop import Blocking
-    from core.dispatch.ports import Announced, DispatchSettings, Ports
-    from core.domain.model import AttemptRecord
+    from core.dispatch.ports import DispatchSettings, Ports
+    from core.domain.model import Announced, AttemptRecord
 
 log = structlog.get_logger(__name__)
 

@@ -146,3 +146,15 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
     job: JobRecord
     attempt: AttemptRecord
+
+
+class Announced(msgspec.Struct, frozen=True, kw_only=True):
+    """What was announced of an attempt that was cut off.
+
+    Attributes:
+        flags: flags of the steps it had planned, by step.
+        committed: steps it had announced.
+    """
+
+    flags: dict[str, str]
+    committed: frozenset[str]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from core.domain.events import Event
+    from core.domain.model import Announced, AttemptRecord
 
 
 class EventSink(Protocol):
@@ -13,4 +16,12 @@ class EventSink(Protocol):
 
     def emit(self, event: Event) -> None:
         """Take one event."""
+        ...
+
+
+class EventHistory(Protocol):
+    """Reads back what was announced."""
+
+    def announced(self, attempts: Sequence[AttemptRecord]) -> Mapping[str, Announced]:
+        """Return, by nonce, what was announced of these attempts; absent where nothing was planned."""
         ...

@@ -1,0 +1,98 @@
+"""Asks a flow what it is, in a short-lived process: user code is imported in workers only.
+
+``run.py --describe FLOW`` reads one JSON object of parameters a line and prints a ``FlowDescription``. Good answers are kept
+in ``state/.flow_cache.json`` by the hash of the flow's folder and the parameters, so that a second run asks nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from core import durable
+from core.domain.messages import FlowDescription
+from core.errors import FlowLoadError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MAX_SOURCES = 500
+MAX_CACHED = 200
+
+
+class _Cache(msgspec.Struct):
+    """Hash of flow, its folder's sources and parameter sets → the description, which had no problems."""
+
+    good: dict[str, FlowDescription] = {}
+
+
+class FlowInspector:
+    """Describes flows and checks parameters against them."""
+
+    def __init__(self, run_py: Path, cache: Path, *, timeout: float, env: Mapping[str, str]) -> None:
+        self._run_py = run_py
+        self._cache = cache
+        self._timeout = timeout
+        self._env = dict(env)
+
+    def describe(self, flow: Path, params: Sequence[dict[str, Any]]) -> FlowDescription:
+        """Return what the flow says of itself and of these parameter sets (``problems``).
+
+        Raises:
+            FlowLoadError: it cannot be loaded, or takes longer than the time limit.
+        """
+        lines = b"".join(msgspec.json.encode(one) + b"\n" for one in params)
+        key = _key(flow, lines)
+        cache = self._read()
+        if key in cache.good:
+            return cache.good[key]
+        description = self._ask(flow, lines)
+        if not description.problems:
+            self._keep(cache, key, description)
+        return description
+
+    def _ask(self, flow: Path, lines: bytes) -> FlowDescription:
+        command = [sys.executable, str(self._run_py), "--describe", str(flow)]
+        try:
+            done = subprocess.run(  # noqa: S603 - our own shell, with a path the user gave
+                command, input=lines, capture_output=True, timeout=self._timeout, env=self._env, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise FlowLoadError(str(flow), f"loading it took longer than {self._timeout:g} s") from None
+        if done.returncode != 0:
+            said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            reason = said[-1] if said else f"describing it ended with {done.returncode}"
+            raise FlowLoadError(str(flow), reason.removeprefix(f"{flow}: "))
+        try:
+            return msgspec.json.decode(done.stdout, type=FlowDescription)
+        except (msgspec.ValidationError, msgspec.DecodeError) as exc:
+            raise FlowLoadError(str(flow), f"its description cannot be read: {exc}") from exc
+
+    def _read(self) -> _Cache:
+        try:
+            return msgspec.json.decode(self._cache.read_bytes(), type=_Cache)
+        except (OSError, msgspec.ValidationError, msgspec.DecodeError):
+            return _Cache()  # it is only a cache
+
+    def _keep(self, cache: _Cache, key: str, description: FlowDescription) -> None:
+        good = {**cache.good, key: description}
+        kept = dict(list(good.items())[-MAX_CACHED:])
+        durable.write_bytes(self._cache, msgspec.json.encode(_Cache(good=kept)), fsync=False)
+
+
+def _key(flow: Path, lines: bytes) -> str:
+    """Hash what the answer depends on: the flow, the Python files beside and below it, and the parameters."""
+    digest = hashlib.sha256(str(flow).encode() + b"\0" + lines)
+    sources = sorted(path for path in flow.parent.rglob("*.py") if path != flow)[:MAX_SOURCES]
+    for source in [flow, *sources]:
+        try:
+            digest.update(source.read_bytes())
+        except OSError as exc:
+            digest.update(repr(exc.errno).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
