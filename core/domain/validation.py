@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from core.errors import BadInput, Problem
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -24,3 +26,14 @@ def case_collisions(ids: Iterable[str]) -> list[tuple[str, str]]:
     """Return pairs of different IDs that differ only in case, the earlier one first."""
     seen: dict[str, str] = {}
     return [(first, text) for text in ids if (first := seen.setdefault(text.lower(), text)) != text]
+
+
+def require_id(text: str, place: str = "profile_id") -> str:
+    """Return ``text`` if it may be an ID.
+
+    Raises:
+        BadInput: it may not; ``place`` says what it was for.
+    """
+    if is_valid_id(text):
+        return text
+    raise BadInput([Problem(place=place, expected=ID_RULE, found=repr(text[:64]))])

@@ -1,0 +1,197 @@
+"""Durable writes: a reader sees the old version or the new one, whole, after kill -9, a full disk and a power cut.
+
+``write_bytes`` is the write that all small state files share; ``core.envelope`` stands on the same parts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+from typing import TYPE_CHECKING
+
+from core.errors import DurableWriteFailed
+
+try:
+    import fcntl
+except ImportError:  # Windows: an open file cannot be unlinked or replaced there, which protects it as well
+    fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.ostler-tmp")
+_NO_LOCKS_HERE = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL})
+_NO_LINKS_HERE = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+KERNEL_LOCKS = fcntl is not None
+"""Whether ``try_lock`` means anything on this platform."""
+
+
+def write_bytes(path: Path, data: bytes, *, fsync: bool = True) -> None:
+    """Replace a file's content, all or nothing; the file has mode 0600.
+
+    Args:
+        path: the file; its directory exists.
+        data: the new content.
+        fsync: wait until the disk has it. Without, a kill is survived, a power cut is not.
+
+    Raises:
+        DurableWriteFailed: the old version is intact, nothing is left over.
+    """
+    try:
+        with temporary(path, data, fsync=fsync) as temp:
+            temp.replace(path)
+        if fsync:
+            sync_directory(path.parent)
+    except OSError as exc:
+        raise write_failed(path, exc) from exc
+
+
+def ensure_directory(path: Path) -> None:
+    """Create a directory and its missing parents, mode 0700, durably; those that exist stay as they are.
+
+    Raises:
+        DurableWriteFailed: it could not be created.
+    """
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for directory in reversed(missing):
+        try:
+            with contextlib.suppress(FileExistsError):  # somebody else was faster; a file in the way fails below
+                directory.mkdir(mode=0o700)
+            if not directory.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))
+            sync_directory(directory.parent)
+        except OSError as exc:
+            raise write_failed(directory, exc) from exc
+
+
+def sweep_temporaries(root: Path) -> list[Path]:
+    """Remove the temporary files that killed writers left anywhere below ``root``; return them.
+
+    A writer that lives keeps its file: it holds the kernel's lock on it.
+    """
+    removed = []
+    for directory, _, names in os.walk(root):
+        for name in names:
+            if _TEMPORARY.fullmatch(name):
+                path = type(root)(directory, name)
+                if _remove_if_abandoned(path):
+                    removed.append(path)
+    return removed
+
+
+def _remove_if_abandoned(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        if not try_lock(descriptor):
+            return False
+        path.unlink()
+    except (FileNotFoundError, PermissionError):  # gone by itself; or, on Windows, still open
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+@contextlib.contextmanager
+def temporary(path: Path, data: bytes, *, fsync: bool) -> Iterator[Path]:
+    """Yield a file in the same directory that holds ``data``; it is gone afterwards, unless it was renamed."""
+    temp, descriptor = _create(path)
+    try:
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            if fsync:
+                _sync(descriptor)
+            if fcntl is None:  # Windows does not rename what is open
+                os.close(descriptor)
+                descriptor = -1
+            yield temp
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+    finally:
+        # also after a rename: renaming one of two links to the same file onto the other does nothing at all
+        temp.unlink(missing_ok=True)
+
+
+def temporary_name(path: Path) -> Path:
+    """Return a new name in the same directory that ``sweep_temporaries`` recognises."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.ostler-tmp")
+
+
+def _create(path: Path) -> tuple[Path, int]:
+    while True:
+        temp = temporary_name(path)
+        descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        # The lock tells a sweep that the writer lives. One that came before the lock has removed the name: once more.
+        if try_lock(descriptor) and os.fstat(descriptor).st_nlink:
+            return temp, descriptor
+        os.close(descriptor)
+        temp.unlink(missing_ok=True)
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file until it is closed; whether that worked. Where there are no locks, it always does."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as exc:
+        if exc.errno not in _NO_LOCKS_HERE:
+            raise
+    return True
+
+
+def _sync(descriptor: int) -> None:
+    full = getattr(fcntl, "F_FULLFSYNC", None)  # macOS: fsync alone leaves the data in the drive's cache
+    if full is not None:
+        fcntl.fcntl(descriptor, full)
+    else:
+        os.fsync(descriptor)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable."""
+    if os.name == "nt":  # directories cannot be opened there
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def bytes_of(path: Path) -> bytes | None:
+    """Return a file's content, None if there is no such file."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a file a second name, or, where the file system has no hard links, a durable copy."""
+    try:
+        os.link(source, target)
+    except OSError as exc:
+        if exc.errno not in _NO_LINKS_HERE or target.exists():
+            raise
+        write_bytes(target, source.read_bytes())
+
+
+def write_failed(path: Path, exc: OSError) -> DurableWriteFailed:
+    """Say which file it was, and why."""
+    return DurableWriteFailed(path, exc.errno, exc.strerror or str(exc))

@@ -1,0 +1,276 @@
+"""A value in a file that can prove that it is whole.
+
+An ``EnvelopeFile`` adds to a durable write a checksum, a generation, the number of the holder that wrote it, and one
+previous generation beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import time
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from core.durable import (
+    KERNEL_LOCKS,
+    bytes_of,
+    ensure_directory,
+    link,
+    sync_directory,
+    temporary,
+    temporary_name,
+    try_lock,
+    write_bytes,
+    write_failed,
+)
+from core.errors import DurableWriteFailed, Fenced, NewerSchema, StateCorrupt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+T = TypeVar("T")
+
+_WRITERS_TURN = 10.0
+"""Seconds that one writer waits for another; a write takes milliseconds."""
+
+
+class Envelope(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """What an ``EnvelopeFile`` holds.
+
+    Attributes:
+        value: the payload.
+        generation: 1 for the first write, and never the same twice.
+        fence: number of the holder that wrote it.
+        recovered: the newest version is damaged or missing; this is the one before.
+    """
+
+    value: T
+    generation: int
+    fence: int
+    recovered: bool = False
+
+
+class _Head(msgspec.Struct):
+    schema: int
+
+
+class _OnDisk(msgspec.Struct):
+    schema: int
+    generation: int
+    fence: int
+    sha256: str
+    payload: msgspec.Raw
+
+
+class _Damaged(Exception):
+    """These bytes are not an envelope of ours."""
+
+
+class EnvelopeFile(Generic[T]):
+    """One value in one file, ``{schema, generation, fence, sha256, payload}``, and ``<name>.prev``, the version before it.
+
+    ``sha256`` covers schema, generation, fence and the payload's bytes as they stand in the file. Readers need no lock.
+    Writers take turns by a kernel lock on the current file, so that the fence that was checked is the one replaced.
+    """
+
+    def __init__(self, path: Path, kind: Any, *, schema: int = 1) -> None:
+        """Name the file.
+
+        Args:
+            path: the file; its directory is created by the first write.
+            kind: type of the payload, a ``T``, as msgspec understands it.
+            schema: version of the payload's form that this program writes.
+        """
+        self._path = path
+        self._previous = path.with_name(path.name + ".prev")
+        self._schema = schema
+        self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(kind)
+
+    def read(self) -> Envelope[T] | None:
+        """Return what is stored, None if nothing is. Damaged bytes are copied to ``<name>.corrupt-<n>``.
+
+        Raises:
+            StateCorrupt: both generations are damaged, or the payload is whole and yet no ``T``.
+            NewerSchema: the file says so, whole or not: if in doubt, it is not ours to judge.
+        """
+        current = bytes_of(self._path)
+        reason = "missing"
+        if current is not None:
+            try:
+                return self._parse(self._path, current)
+            except _Damaged as exc:
+                reason = str(exc)
+                # The damaged file stays where it is, too, so a full disk must not keep anybody from the good version.
+                with contextlib.suppress(DurableWriteFailed):
+                    self._keep_aside(self._path, current)
+        previous = bytes_of(self._previous)
+        if previous is None:
+            if current is None:
+                return None
+            raise StateCorrupt(self._path, f"{reason}; there is no previous generation")
+        try:
+            found = self._parse(self._previous, previous)
+        except _Damaged as exc:
+            with contextlib.suppress(DurableWriteFailed):
+                self._keep_aside(self._previous, previous)
+            raise StateCorrupt(self._path, f"{reason}; previous generation: {exc}") from None
+        if current is None and self._path.exists():  # the first two writes fell between our two looks
+            return self.read()
+        return msgspec.structs.replace(found, recovered=True)
+
+    def write(self, value: T, *, fence: int) -> int:
+        """Make ``value`` durable; return its generation.
+
+        Raises:
+            Fenced: a newer holder has written; nothing changed.
+            StateCorrupt, NewerSchema: what is there must not be replaced; nothing changed.
+            DurableWriteFailed: the old version is intact.
+            TypeError: ``value`` holds something that JSON has no form for; nothing changed.
+        """
+        payload = msgspec.json.encode(value, order="deterministic")
+        ensure_directory(self._path.parent)
+        while True:
+            try:
+                turn = self._take_turn()
+                try:
+                    return self._replace(payload, fence)
+                finally:
+                    _close(turn)
+            except FileExistsError:  # two first writers, and the other was faster: now there is something to check
+                continue
+            except OSError as exc:
+                raise write_failed(self._path, exc) from exc
+
+    def delete(self) -> bool:
+        """Remove both generations; whether there was one. Bytes that were kept aside stay.
+
+        Raises:
+            DurableWriteFailed: it could not be removed.
+        """
+        if not self._path.parent.is_dir():
+            return False
+        found = False
+        try:
+            turn = self._take_turn()
+            try:
+                # the previous one first: a kill in between must not bring an older version back
+                for path in (self._previous, self._path):
+                    with contextlib.suppress(FileNotFoundError):
+                        path.unlink()
+                        found = True
+                    sync_directory(path.parent)
+            finally:
+                _close(turn)
+        except OSError as exc:
+            raise write_failed(self._path, exc) from exc
+        return found
+
+    def _replace(self, payload: bytes, fence: int) -> int:
+        stored = self.read()
+        current = bytes_of(self._path)
+        generation = 1
+        if stored is not None:
+            if fence < stored.fence:
+                raise Fenced(str(self._path), ours=fence, newer=stored.fence)
+            # the lost version had the next number; nobody may meet it again with another content
+            generation = stored.generation + (2 if stored.recovered else 1)
+        data = msgspec.json.encode(
+            _OnDisk(
+                self._schema,
+                generation,
+                fence,
+                _checksum(self._schema, generation, fence, payload),
+                msgspec.Raw(payload),
+            )
+        )
+        with temporary(self._path, data + b"\n", fsync=True) as temp:
+            if current is None:
+                link(temp, self._path)  # FileExistsError if another first writer was faster
+            else:
+                if stored is None or stored.recovered:
+                    self._keep_aside(self._path, current)
+                else:
+                    self._keep_previous()
+                temp.replace(self._path)
+        sync_directory(self._path.parent)
+        return generation
+
+    def _keep_previous(self) -> None:
+        """Make the current version the previous one, without a moment in which either name is missing."""
+        second = temporary_name(self._path)
+        try:
+            link(self._path, second)
+            second.replace(self._previous)
+        finally:
+            second.unlink(missing_ok=True)
+
+    def _keep_aside(self, path: Path, damaged: bytes) -> None:
+        number = 1
+        while (kept := bytes_of(aside := path.with_name(f"{path.name}.corrupt-{number}"))) is not None:
+            if kept == damaged:
+                return
+            number += 1
+        write_bytes(aside, damaged)
+
+    def _parse(self, path: Path, data: bytes) -> Envelope[T]:
+        try:
+            head = msgspec.json.decode(data, type=_Head)
+        except msgspec.MsgspecError as exc:
+            raise _Damaged(str(exc) if data else "the file is empty") from None
+        except UnicodeDecodeError:
+            raise _Damaged("not UTF-8") from None
+        if head.schema > self._schema:
+            raise NewerSchema(path, found=head.schema, known=self._schema)
+        try:
+            disk = msgspec.json.decode(data, type=_OnDisk)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise _Damaged("not an envelope") from None
+        payload = bytes(disk.payload)
+        if disk.sha256 != _checksum(disk.schema, disk.generation, disk.fence, payload):
+            raise _Damaged("the checksum does not match")
+        try:
+            value = self._decoder.decode(payload)
+        except msgspec.MsgspecError as exc:
+            # Whole, so it is what somebody meant to write: falling back to an older version would lose it.
+            raise StateCorrupt(path, str(exc)) from None
+        return Envelope(value=value, generation=disk.generation, fence=disk.fence)
+
+    def _take_turn(self) -> int | None:
+        """Be the only writer until the descriptor is closed; None: there is no file yet, or no such lock here.
+
+        The lock is on the file that is going to be replaced: whoever gets it late sees that and tries again.
+        """
+        deadline = time.monotonic() + _WRITERS_TURN
+        while KERNEL_LOCKS:
+            try:
+                descriptor = os.open(self._path, os.O_RDONLY)
+            except FileNotFoundError:
+                return None
+            if try_lock(descriptor) and self._is_current(descriptor):
+                return descriptor
+            os.close(descriptor)
+            if time.monotonic() > deadline:
+                raise TimeoutError(errno.ETIMEDOUT, "another writer does not finish")
+            time.sleep(0.001)
+        return None
+
+    def _is_current(self, descriptor: int) -> bool:
+        ours = os.fstat(descriptor)
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            return False
+        return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
+
+
+def _close(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def _checksum(schema: int, generation: int, fence: int, payload: bytes) -> str:
+    return hashlib.sha256(b"%d:%d:%d:" % (schema, generation, fence) + payload).hexdigest()
