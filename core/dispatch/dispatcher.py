@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import anyio
+import msgspec
 import structlog
 
 from core.dispatch.admission import LaunchGate, Slots
@@ -192,9 +193,12 @@ class Dispatcher:
         follower = self._ports.follower
         while follower is not None:
             await anyio.sleep(self._settings.follow_interval)
-            problem = await self._blocking.queue(follower.reread)
-            if problem is not None:
-                self._emit(events.FeedRejected(at=self._ports.clock.now(), source="feed", problem=problem))
+            found = await self._blocking.queue(follower.reread)
+            now = self._ports.clock.now()
+            if isinstance(found, str):
+                self._emit(events.FeedRejected(at=now, source=follower.source, problem=found))
+            elif found is not None:
+                self._emit(events.FeedRead(at=now, source=follower.source, **msgspec.structs.asdict(found)))
             self._change.set()
 
     # --- ends --------------------------------------------------------------------------------------------------------

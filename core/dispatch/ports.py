@@ -15,7 +15,7 @@ from core.domain.retry import RetryPolicy
 from core.events.port import EventHistory, EventSink
 from core.process.port import Launcher, Reaper
 from core.profiles.port import ProfileLocks
-from core.queue.port import JobQueue
+from core.queue.port import JobQueue, Reconciled
 from core.state.port import SessionStore
 from core.workspaces.port import Workspaces
 
@@ -23,8 +23,10 @@ from core.workspaces.port import Workspaces
 class FeedFollower(Protocol):
     """Watches a feed for edits."""
 
-    def reread(self) -> str | None:
-        """Reconcile the queue with the feed if it changed; return why it was rejected, None if all is well.
+    source: str
+
+    def reread(self) -> Reconciled | str | None:
+        """Look once: None if nothing changed, what reconciling changed, or why the edit was rejected.
 
         A rejected edit leaves the queue as the last good version made it.
         """

@@ -38,6 +38,8 @@ class FeedRead(_Event, frozen=True, kw_only=True, tag="feed_read"):
     unchanged: int
     done: int
     cancelled: int
+    resumed: int = 0
+    failed: int = 0
 
 
 class FeedRejected(_Event, frozen=True, kw_only=True, tag="feed_rejected"):

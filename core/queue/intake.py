@@ -1,0 +1,116 @@
+"""From a feed to jobs in the queue: read, checked with the flows' own words, reconciled; and followed, if asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+import structlog
+
+from core.errors import BadInput, FlowLoadError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from core.clock import Clock
+    from core.domain.messages import FlowDescription
+    from core.queue.feed import Feed
+    from core.queue.port import JobQueue, Reconciled
+
+log = structlog.get_logger(__name__)
+
+SHOWN = 20
+
+
+class FlowChecker(Protocol):
+    """Says what a flow is and whether it takes these parameters."""
+
+    def describe(self, flow: Path, params: Sequence[dict[str, Any]]) -> FlowDescription:
+        """Return its description, with what is wrong with the parameter sets.
+
+        Raises:
+            FlowLoadError: it cannot be loaded.
+        """
+        ...
+
+
+class Intake:
+    """Takes feeds in. Nothing reaches the queue unless all of a feed is right."""
+
+    def __init__(self, read: Callable[[], Feed], checker: FlowChecker) -> None:
+        self._read = read
+        self._checker = checker
+
+    def accept(self) -> Feed:
+        """Return the feed, read and checked.
+
+        Raises:
+            BadInput: with everything that is wrong.
+        """
+        feed = self._read()
+        users: dict[str, dict[bytes, str]] = {}
+        for spec in feed.specs:
+            params = msgspec.json.encode(spec.params, order="deterministic")
+            users.setdefault(spec.flow, {}).setdefault(params, spec.id)
+        problems = [problem for flow, sets in users.items() for problem in self._check(feed.name, flow, sets)]
+        if problems:
+            raise BadInput(_shortened(problems, feed.name))
+        return feed
+
+    def _check(self, place: str, flow: str, sets: dict[bytes, str]) -> list[Problem]:
+        ids = list(sets.values())
+        try:
+            description = self._checker.describe(Path(flow), [msgspec.json.decode(one) for one in sets])
+        except FlowLoadError as exc:
+            return [Problem(place=str(exc.path), line=exc.line, expected="a flow", found=exc.reason)]
+        return [
+            Problem(
+                place=place,
+                field=f"params.{found.field}" if found.field else "params",
+                expected=f"what {Path(flow).name} takes",
+                found=found.message,
+                hint=f"job {ids[found.index]}",
+            )
+            for found in description.problems
+        ]
+
+
+class FileFollower:
+    """Follows the edits of a feed's file; a bad edit leaves the queue as the last good version made it."""
+
+    def __init__(self, path: Path, intake: Intake, queue: JobQueue, clock: Clock) -> None:
+        self._path = path
+        self._intake = intake
+        self._queue = queue
+        self._clock = clock
+        self._seen = self._signature()
+        self.source = str(path)
+
+    def reread(self) -> Reconciled | str | None:
+        """Look once: None if nothing changed, what reconciling changed, or why the edit was rejected."""
+        signature = self._signature()
+        if signature == self._seen:
+            return None
+        self._seen = signature
+        try:
+            feed = self._intake.accept()
+            return self._queue.reconcile(feed.name, feed.specs, now=self._clock.now())
+        except BadInput as exc:
+            log.warning("feed_rejected", source=self.source, problems=len(exc.problems))
+            return str(exc)
+
+    def _signature(self) -> tuple[int, int, int] | None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _shortened(problems: Sequence[Problem], place: str) -> list[Problem]:
+    more = len(problems) - SHOWN
+    if more <= 0:
+        return list(problems)
+    rest = Problem(place=place, expected="no mistakes", found=f"{more} more like these")
+    return [*problems[:SHOWN], rest]
