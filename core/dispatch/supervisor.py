@@ -38,7 +38,7 @@ class Supervisor:
     async def run(self, claim: Claim) -> tuple[Attempt, Exit]:
         """Supervise; return the attempt as far as it came and how it ended, with nothing of its tree left."""
         spec = claim.job.spec
-        redactor = Redactor([password] if (password := proxy_password(spec.proxy)) else [])
+        redactor = Redactor([password] if spec.proxy and (password := proxy_password(spec.proxy)) else [])
         started = self._ports.clock.monotonic()
         attempt = Attempt(claim, self._settings.limits, started=started, redact=redactor.text)
         try:

@@ -60,11 +60,17 @@ class JobQueue(Protocol):
       changes nothing.
     - Every change of a job's state goes through ``core.domain.lifecycle.advance``; an illegal one raises.
     - ``finish`` is recorded once: a second one for the same attempt raises ``IllegalTransition`` or ``UnknownJob``.
-    - ``reconcile`` is one transaction: all of the feed or nothing.
+    - ``reconcile`` is one transaction: all of the feed or nothing. A job belongs to the feed that named it last.
+    - While the file cannot be written (disk full, I/O error, locked too long) calls raise ``QueueUnavailable`` and change
+      nothing; they work again once it can.
     """
 
-    def begin_run(self, now: float) -> int:
-        """Become the one orchestrator run that may write; return its number."""
+    def begin_run(self, now: float, feed: str | None = None) -> int:
+        """Become the one orchestrator run that may write; return its number.
+
+        With ``feed``, this run's ``claim``, ``readiness``, ``counts`` and ``jobs`` see only jobs whose latest feed it is;
+        without, all. ``open_attempts``, ``pending_profiles`` and what is keyed by ID are never limited.
+        """
         ...
 
     def reconcile(
