@@ -1,0 +1,1 @@
+"""The `ostler` command, the second place that may wire adapters."""

@@ -1,0 +1,1 @@
+"""Named profiles: their directories, their locks and their metadata."""

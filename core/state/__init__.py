@@ -1,0 +1,1 @@
+"""The durable state of a profile, and the selector cache that all share."""

@@ -1,0 +1,79 @@
+"""Fakes of the profile store and of the profile locks, under the same laws as the files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from core.domain.validation import require_id
+from core.errors import ProfileHeld
+from core.profiles.port import Holder, ProfileMetadata
+from core.profiles.store import fresh
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from core.clock import Clock
+
+
+class MemoryProfileStore:
+    """A ``ProfileStore`` without files."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, ProfileMetadata] = {}
+
+    def read(self, profile_id: str) -> ProfileMetadata | None:
+        """Return a profile's metadata, None if there is no such profile."""
+        found = self._kept.get(require_id(profile_id))
+        return None if found is None else msgspec.structs.replace(found)
+
+    def ensure(self, profile_id: str, now: float) -> ProfileMetadata:
+        """Return the profile's metadata, creating the profile (platform ``custom``) if there is none."""
+        found = self.read(profile_id)
+        if found is None:
+            found = fresh(profile_id, now)
+            self.write(found)
+        return found
+
+    def write(self, metadata: ProfileMetadata) -> None:
+        """Keep metadata."""
+        self._kept[require_id(metadata.profile_id)] = msgspec.structs.replace(metadata)
+
+
+class MemoryProfileLocks:
+    """``ProfileLocks`` of one process: every ``hold`` is a holder of its own."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._holders: dict[str, Holder] = {}
+
+    @contextlib.contextmanager
+    def hold(self, profile_id: str, what: str) -> Iterator[None]:
+        """Hold the lock.
+
+        Raises:
+            ProfileHeld: naming the holder.
+        """
+        with self._guard:
+            there = self._holders.get(require_id(profile_id))
+            if there is not None:
+                raise ProfileHeld(f"profile {profile_id}", str(there))
+            self._holders[profile_id] = Holder(
+                pid=os.getpid(), host=socket.gethostname(), since=self._clock.now(), what=what
+            )
+        try:
+            yield
+        finally:
+            with self._guard:
+                del self._holders[profile_id]
+
+    def holder(self, profile_id: str) -> Holder | None:
+        """Return who holds it, None if it is free."""
+        with self._guard:
+            return self._holders.get(require_id(profile_id))

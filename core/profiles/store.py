@@ -1,0 +1,113 @@
+"""Profiles as directories: ``state/profiles/<id>`` with its ``metadata.json``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from core.domain.validation import require_id
+from core.durable import bytes_of, ensure_directory, write_bytes
+from core.errors import StateCorrupt
+from core.profiles.port import ProfileMetadata
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_STATUSES = frozenset({"active", "inactive", "corrupted"})
+_DIRECTORIES = ("browser_profile", "cache")
+
+
+def timestamp(now: float) -> str:
+    """Return epoch seconds as ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def fresh(profile_id: str, now: float) -> ProfileMetadata:
+    """Return the metadata of a profile that is being created."""
+    return ProfileMetadata(profile_id=require_id(profile_id), created_at=timestamp(now), last_used=timestamp(now))
+
+
+class FileProfileStore:
+    """A ``ProfileStore`` of plain JSON files, readable and editable by people.
+
+    A profile exists as soon as its ``metadata.json`` does: it is written last. Fields that this version does not know are
+    kept.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self._directory = state_dir / "profiles"
+
+    def read(self, profile_id: str) -> ProfileMetadata | None:
+        """Return a profile's metadata, None if there is no such profile.
+
+        Raises:
+            StateCorrupt: the file does not say what a metadata file must.
+        """
+        path = self._path(profile_id)
+        data = bytes_of(path)
+        if data is None:
+            return None
+        try:
+            found = msgspec.json.decode(data, type=ProfileMetadata)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+            raise StateCorrupt(path, str(exc) if data else "the file is empty") from None
+        problem = _problem(found, profile_id)
+        if problem:
+            raise StateCorrupt(path, problem)
+        return found
+
+    def ensure(self, profile_id: str, now: float) -> ProfileMetadata:
+        """Return the profile's metadata, creating the profile (platform ``custom``) if there is none.
+
+        Raises:
+            StateCorrupt: there is one, damaged.
+            DurableWriteFailed: it could not be created.
+        """
+        found = self.read(profile_id)
+        if found is None:
+            found = fresh(profile_id, now)
+            for name in _DIRECTORIES:
+                ensure_directory(self._directory / profile_id / name)
+            self.write(found)
+        return found
+
+    def write(self, metadata: ProfileMetadata) -> None:
+        """Make metadata durable.
+
+        Raises:
+            StateCorrupt: what is there is no JSON object, so its other fields could not be kept; nothing changed.
+            DurableWriteFailed: the old version is intact.
+        """
+        path = self._path(metadata.profile_id)
+        ours = msgspec.structs.asdict(metadata)
+        fields = {name: value for name, value in ours.items() if value is not None}
+        others = {name: value for name, value in self._raw(path).items() if name not in ours}
+        ensure_directory(path.parent)
+        write_bytes(path, msgspec.json.format(msgspec.json.encode({**fields, **others}), indent=2) + b"\n")
+
+    def _raw(self, path: Path) -> dict[str, Any]:
+        data = bytes_of(path)
+        if data is None:
+            return {}
+        try:
+            return msgspec.json.decode(data, type=dict[str, Any])
+        except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+            raise StateCorrupt(path, str(exc) if data else "the file is empty") from None
+
+    def _path(self, profile_id: str) -> Path:
+        return self._directory / require_id(profile_id) / "metadata.json"
+
+
+def _problem(found: ProfileMetadata, profile_id: str) -> str:
+    if found.profile_id != profile_id:
+        return f"it belongs to profile {found.profile_id!r}"
+    if found.status not in _STATUSES:
+        return f"status is none of {', '.join(sorted(_STATUSES))}"
+    for name, text in (("created_at", found.created_at), ("last_used", found.last_used)):
+        try:
+            datetime.fromisoformat(text or "1970-01-01")  # empty: not known
+        except ValueError:
+            return f"{name} is no ISO 8601 time"
+    return ""

@@ -1,0 +1,46 @@
+"""Sessions in ``state/sessions/<id>.json``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.domain.session import SessionState
+from core.domain.validation import require_id
+from core.envelope import EnvelopeFile
+from core.state.port import Stored
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class FileSessionStore:
+    """A ``SessionStore`` of one envelope per profile."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._directory = state_dir / "sessions"
+
+    def read(self, profile_id: str) -> Stored[SessionState] | None:
+        """Return what is stored, None if nothing is.
+
+        Raises:
+            StateCorrupt, NewerSchema.
+        """
+        found = self._file(profile_id).read()
+        if found is None:
+            return None
+        return Stored(value=found.value, fence=found.fence, generation=found.generation, recovered=found.recovered)
+
+    def write(self, session: SessionState, *, fence: int) -> int:
+        """Make the session durable; return its generation.
+
+        Raises:
+            Fenced, DurableWriteFailed, StateCorrupt, NewerSchema: nothing changed.
+        """
+        return self._file(session.profile_id).write(session, fence=fence)
+
+    def delete(self, profile_id: str) -> bool:
+        """Remove the session and its previous generation; whether there was one."""
+        return self._file(profile_id).delete()
+
+    def _file(self, profile_id: str) -> EnvelopeFile[SessionState]:
+        return EnvelopeFile(self._directory / f"{require_id(profile_id)}.json", SessionState)
