@@ -1,0 +1,151 @@
+"""``ostler identity``: a profile's own data. Values come from a prompt, standard input, a private file or the environment;
+never from the command line, where every user of the host could read them.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import stat
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from core.cli.stores import change_session, shown, stored_session
+from core.domain.outcome import ExitCode
+from core.domain.session import Identity, SessionState
+from core.domain.validation import require_id
+from core.errors import BadInput, Problem
+
+if TYPE_CHECKING:
+    import argparse
+
+    from core.settings import Settings
+
+_FIELDS = tuple(name for name in Identity.__struct_fields__ if name != "extra")
+_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
+_SOURCES = "env:NAME, a file with mode 0600, or - for standard input"
+
+
+def register(groups: argparse._SubParsersAction[Any]) -> None:
+    """Add the group to the command line."""
+    commands = groups.add_parser(
+        "identity", help="give a profile its e-mail address, password and so on"
+    ).add_subparsers(metavar="COMMAND", required=True)
+    one = commands.add_parser("set", help="set one field; asks for the value on a terminal")
+    one.add_argument("profile_id", metavar="ID")
+    one.add_argument("field", metavar="FIELD", help=f"{', '.join(_FIELDS)}, or any other name")
+    one.add_argument("--from", dest="source", metavar="SOURCE", help=_SOURCES)
+    one.set_defaults(run=_set)
+    many = commands.add_parser("import", help="set the fields of a JSON object; those it does not name stay")
+    many.add_argument("profile_id", metavar="ID")
+    many.add_argument("source", metavar="FILE", help="a file with mode 0600, or - for standard input")
+    many.set_defaults(run=_import)
+    show = commands.add_parser("show", help="print a profile's identity; secrets are masked")
+    show.add_argument("profile_id", metavar="ID")
+    show.set_defaults(run=_show)
+
+
+def _set(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
+    profile_id, field = require_id(arguments.profile_id), arguments.field
+    if not _NAME.fullmatch(field) or field == "extra":
+        # not repeated: whoever types `password=…` here has typed a secret
+        hint = f"the value comes with --from: {_SOURCES}" if "=" in field else ""
+        raise BadInput(
+            [Problem(place="FIELD", expected="a name of letters, digits and _", found="something else", hint=hint)]
+        )
+    value = _value(field, arguments.source)
+    if not value:
+        raise BadInput([Problem(place=arguments.source or "prompt", field=field, expected="a value", found="nothing")])
+    _merge(settings, profile_id, "ostler identity set", {field: value}, place="--from")
+    sys.stdout.write(f"{profile_id}: {field} is set\n")
+    return ExitCode.DONE
+
+
+def _import(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
+    profile_id, source = require_id(arguments.profile_id), arguments.source
+    place = "<stdin>" if source == "-" else source
+    text = _standard_input() if source == "-" else _private_file(source)
+    try:
+        values = msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.MsgspecError as exc:
+        raise BadInput([Problem(place=place, expected="a JSON object", found=str(exc))]) from None
+    _merge(settings, profile_id, "ostler identity import", values, place=place)
+    sys.stdout.write(f"{profile_id}: {', '.join(values) or 'nothing'} set\n")
+    return ExitCode.DONE
+
+
+def _show(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
+    stored = stored_session(settings, arguments.profile_id)
+    if stored is None:
+        raise BadInput([Problem(place="ID", expected="a profile with a session", found=repr(arguments.profile_id))])
+    plain = shown(stored.value)["identity"]
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(plain), indent=2).decode() + "\n")
+    return ExitCode.DONE
+
+
+def _merge(settings: Settings, profile_id: str, what: str, values: dict[str, Any], *, place: str) -> None:
+    """Set these fields, those that ``Identity`` does not name under ``extra``; the others stay as they are."""
+    known = {name: value for name, value in values.items() if name in _FIELDS}
+    extra = values.get("extra", {})
+    if not isinstance(extra, dict):
+        raise BadInput([Problem(place=place, field="extra", expected="an object", found=type(extra).__name__)])
+    extra = {**extra, **{name: value for name, value in values.items() if name not in (*_FIELDS, "extra")}}
+    try:
+        msgspec.convert(known, Identity)
+    except msgspec.ValidationError as exc:
+        raise BadInput([Problem(place=place, expected="text", found=str(exc))]) from None
+
+    def change(session: SessionState | None) -> SessionState:
+        session = session or SessionState(profile_id=profile_id)
+        identity = msgspec.structs.replace(session.identity, **known, extra={**session.identity.extra, **extra})
+        return msgspec.structs.replace(session, identity=identity)
+
+    change_session(settings, profile_id, what, change)
+
+
+def _value(field: str, source: str | None) -> str:
+    """Read one value; a line break at its end is not part of it."""
+    if source is None:
+        if not sys.stdin.isatty():
+            raise BadInput([Problem(place="--from", expected=_SOURCES, found="no terminal to ask on")])
+        try:
+            return getpass.getpass(f"{field}: ")
+        except EOFError:
+            return ""
+    if source == "-":
+        text = _standard_input()
+    elif source.startswith("env:"):
+        name = source.removeprefix("env:")
+        if name not in os.environ:
+            raise BadInput([Problem(place=source, expected="a variable that is set", found="none of that name")])
+        text = os.environ[name]
+    else:
+        text = _private_file(source)
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError:
+        raise BadInput([Problem(place="<stdin>", expected="text in UTF-8", found="other bytes")]) from None
+
+
+def _private_file(source: str) -> str:
+    """Return the text of a file that only its owner can read."""
+    problem = Problem(place=source, expected="a readable file of text", found="none")
+    try:
+        with Path(source).open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if mode & 0o077 and os.name != "nt":
+                problem.expected, problem.found = "a file with mode 0600", f"mode {mode:04o}"
+                problem.hint = f"others may have read it: chmod 600 {source}"
+                raise BadInput([problem])
+            return file.read().decode()
+    except (OSError, UnicodeDecodeError) as exc:
+        problem.found = exc.strerror or "an unreadable one" if isinstance(exc, OSError) else "other bytes"
+        raise BadInput([problem]) from None

@@ -1,0 +1,69 @@
+"""The ``ostler`` command. Each group of subcommands is a module with ``register(groups)``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from core.cli import identity, session
+from core.domain.outcome import ExitCode
+from core.errors import BadInput, DurableWriteFailed, Fenced, HolderAlive, NewerSchema, OstlerError, StateCorrupt
+from core.settings import load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from core.settings import Settings
+
+    Command = Callable[[argparse.Namespace, Settings], ExitCode]
+
+_GROUPS = (session, identity)
+_EXIT_CODES: tuple[tuple[type[OstlerError], ExitCode], ...] = (
+    (BadInput, ExitCode.BAD_INPUT),
+    (NewerSchema, ExitCode.BAD_INPUT),
+    (HolderAlive, ExitCode.HOLDER_ALIVE),
+    (Fenced, ExitCode.HOLDER_ALIVE),
+    (StateCorrupt, ExitCode.QUARANTINED),
+    (DurableWriteFailed, ExitCode.HOST_FAULT),
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong without repeating what was typed: it may be a secret in the wrong place."""
+
+    def error(self, message: str) -> NoReturn:
+        if message.startswith("unrecognized arguments"):
+            message = "too many arguments, or an unknown option (values never go on the command line)"
+        super().error(message)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's grammar; ``run`` of the parsed arguments is the command to call."""
+    top = _Parser(prog="ostler", description="Looks after the profiles that the orchestrator runs.", allow_abbrev=False)
+    top.add_argument("--state-dir", metavar="DIR", default=None, help="where everything durable is")
+    groups = top.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    for group in _GROUPS:
+        group.register(groups)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code (``core.domain.outcome.ExitCode``)."""
+    arguments = parser().parse_args(argv)
+    try:
+        settings = load({"state_dir": arguments.state_dir}, os.environ, cwd=Path.cwd())
+        command: Command = arguments.run
+        return int(command(arguments, settings))
+    except OstlerError as exc:
+        sys.stderr.write(f"ostler: {exc}\n")
+        return int(next((code for kind, code in _EXIT_CODES if isinstance(exc, kind)), ExitCode.FAILED))
+    except KeyboardInterrupt:
+        sys.stderr.write("\nostler: interrupted, nothing was written\n")
+        return int(ExitCode.INTERRUPTED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

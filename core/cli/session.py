@@ -1,0 +1,95 @@
+"""``ostler session``: what is done for a profile, and doing it anew."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from core.cli.stores import change_session, shown, stored_session
+from core.domain.outcome import ExitCode
+from core.domain.session import reset
+from core.errors import BadInput, Problem
+
+if TYPE_CHECKING:
+    import argparse
+
+    from core.domain.session import SessionState
+    from core.settings import Settings
+
+
+def register(groups: argparse._SubParsersAction[Any]) -> None:
+    """Add the group to the command line."""
+    commands = groups.add_parser("session", help="show or reset what is done for a profile").add_subparsers(
+        metavar="COMMAND", required=True
+    )
+    show = commands.add_parser("show", help="print a profile's session; secrets are masked")
+    show.add_argument("profile_id", metavar="ID")
+    show.add_argument("--json", action="store_true", help="as JSON")
+    show.set_defaults(run=_show)
+    again = commands.add_parser(
+        "reset", help="forget what is done, so that it is done again; identity and outputs stay"
+    )
+    again.add_argument("profile_id", metavar="ID")
+    again.add_argument("--step", metavar="NAME", help="only this completion flag")
+    again.set_defaults(run=_reset)
+
+
+def _show(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
+    stored = stored_session(settings, arguments.profile_id)
+    if stored is None:
+        raise BadInput([_missing(arguments.profile_id)])
+    if stored.recovered:
+        sys.stderr.write(
+            "ostler: the session's file is damaged; this is the version before (the bytes are kept beside it)\n"
+        )
+    plain = shown(stored.value)
+    if arguments.json:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(plain), indent=2).decode() + "\n")
+        return ExitCode.DONE
+    lines = [f"{name:<18}{plain[name]}" for name in ("profile_id", "status", "platform", "login_generation")]
+    for group in ("completion_flags", "identity", "outputs", "remembered"):
+        lines += [group, *_table(plain[group])]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return ExitCode.DONE
+
+
+def _table(values: dict[str, Any]) -> list[str]:
+    extra = values.get("extra")
+    flat = (
+        {**{name: value for name, value in values.items() if name != "extra"}, **extra}
+        if isinstance(extra, dict)
+        else values
+    )
+    present = {name: value for name, value in flat.items() if value is not None}
+    texts = {
+        name: value if isinstance(value, str) else msgspec.json.encode(value).decode()
+        for name, value in present.items()
+    }
+    return [f"  {name:<24}{text}" for name, text in texts.items()] or ["  (nothing)"]
+
+
+def _reset(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
+    flag: str | None = arguments.step
+    profile_id: str = arguments.profile_id
+
+    def change(session: SessionState | None) -> SessionState:
+        if session is None:
+            raise BadInput([_missing(profile_id)])
+        if flag is not None and flag not in session.completion_flags:
+            known = ", ".join(sorted(session.completion_flags)) or "none"
+            raise BadInput(
+                [Problem(place="--step", expected=f"one of this profile's flags ({known})", found=repr(flag))]
+            )
+        return reset(session, flag)
+
+    if stored_session(settings, profile_id) is None:  # before the lock: looking for what is not there leaves no trace
+        raise BadInput([_missing(profile_id)])
+    change_session(settings, profile_id, "ostler session reset", change)
+    sys.stdout.write(f"{profile_id}: {flag or 'all steps'} will be done again\n")
+    return ExitCode.DONE
+
+
+def _missing(profile_id: str) -> Problem:
+    return Problem(place="ID", expected="a profile with a session", found=repr(profile_id))
