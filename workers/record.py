@@ -15,13 +15,13 @@ import msgspec
 
 from core.domain.messages import SecretLearnt
 from core.domain.session import Identity, SessionState, StepSpec, is_secret, secrets_of
+from core.state.port import LoginStateStore, SessionStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from core.redaction import Redactor
-
-    from core.state.port import LoginState, LoginStateStore, SessionStore
+    from core.state.port import LoginState
     from workers.port import Control
 
 # marks among what a step remembers; ctx.remember refuses names that begin so
@@ -142,11 +142,10 @@ class Record:
         """Write the session's status; also what raises the stored fence to ours."""
         self._change(lambda session: setattr(session, "status", status))
 
-    def keep_login(self, login: LoginState) -> int:
-        """Make the login state durable; return its generation."""
-        generation = self._stores.login_states.write(self.session.profile_id, login, fence=self.fence)
+    def keep_login(self, login: LoginState) -> None:
+        """Make the login state durable."""
+        self._stores.login_states.write(self.session.profile_id, login, fence=self.fence)
         self.login = login
-        return generation
 
     def commit(self, step: StepSpec, outputs: Mapping[str, Any], login_generation: int | None) -> None:
         """Make a step's completion durable. The login state was written before: never the flag before the login state.
@@ -154,7 +153,8 @@ class Record:
         Args:
             step: what was done.
             outputs: the outputs as they are now, all of them.
-            login_generation: of the login state that goes with it; None: unchanged.
+            login_generation: number of the login state that goes with it, counted together with the browser data's;
+                None: unchanged.
         """
 
         def change(session: SessionState) -> None:

@@ -101,7 +101,8 @@ class Flow:
     ) -> None:
         if name is not None and not name.strip():
             raise ValueError("a flow's name must not be empty")
-        if params is not None and not (isinstance(params, type) and issubclass(params, msgspec.Struct)):
+        given: object = params
+        if given is not None and not (isinstance(given, type) and issubclass(given, msgspec.Struct)):
             raise TypeError(f"params must be a subclass of msgspec.Struct, not {params!r}")
         _expect_level(commit)
         self.name = name or ""
@@ -165,7 +166,7 @@ class Flow:
 
         def decorate(function: Body) -> Step:
             _expect_async(function, "a step")
-            step_name = name or getattr(function, "__name__", "")
+            step_name = name or str(getattr(function, "__name__", ""))
             if always and flag is not None:
                 raise ValueError(f"step {step_name!r}: a step that runs in every attempt states no flag")
             level = commit or self.commit
@@ -223,7 +224,7 @@ class Flow:
     def _expect_fits(self, spec: StepSpec) -> None:
         if not spec.timeout > 0 or spec.timeout == float("inf"):
             raise ValueError(f"step {spec.name!r}: timeout must be a positive number of seconds, not {spec.timeout}")
-        if not isinstance(spec.retries, int) or spec.retries < 0:
+        if spec.retries < 0:
             raise ValueError(f"step {spec.name!r}: retries must be 0 or more, not {spec.retries!r}")
         for other in self.specs:
             if other.name == spec.name:

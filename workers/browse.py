@@ -1,0 +1,225 @@
+"""Launch and steps: as many browsers as it takes, each closed before its data is copied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from core.browser.port import BrowserRequest
+from core.domain.messages import BrowserClosed, BrowserStarted, Progress, StepCommitted
+from core.errors import BrowserError, BrowserNotFound, StepError
+from core.state.port import LoginState
+from workers.steps.execute import Stage, commit, export, is_authenticated, prepare, run_step, unless_lost
+from workers.steps.flow import Step
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from core.browser.port import OpenBrowser
+    from core.workspaces.port import Workspace
+    from workers.report import Reporter
+    from workers.restore import Restored
+    from workers.runner import Ports
+
+_LAUNCH_LIMIT = 90.0
+_SNAPSHOT_LIMIT = 600.0
+_KEEP_OPEN_TICK = 10.0
+
+
+@dataclass(frozen=True)
+class _Pause:
+    """A step that held, and is committed once the browser is closed and its data copied."""
+
+    step: Step
+    login: LoginState | None
+    seconds: float
+    body_ran: bool
+
+
+class Browsing:
+    """Runs the steps of one attempt, with browsers or without."""
+
+    def __init__(self, run: Restored, ports: Ports, reporter: Reporter) -> None:
+        self._run = run
+        self._ports = ports
+        self._reporter = reporter
+        self._todo = list(run.todo)
+
+    async def without_browser(self) -> None:
+        """Run the steps of a flow that wants none."""
+        self._reporter.enter("steps")
+        stage = self._stage(None)
+        await prepare(stage)
+        await self._steps(stage)
+
+    async def in_workspace(self, workspace: Workspace, template: Path | None) -> Workspace:
+        """Run the steps in a browser; return the workspace, closed, for saving.
+
+        Raises:
+            StepError, NeedsPerson: a step.
+            BrowserError: the browser did not start, not even in a new copy, or was lost.
+        """
+        rebuilt = False
+        while True:
+            self._reporter.enter("launch", _LAUNCH_LIMIT)
+            try:
+                pause = await self._one_browser(workspace)
+            except _NotOpened as exc:
+                if rebuilt:
+                    raise exc.error from exc
+                rebuilt = True
+                self._reporter.note("workspace_rebuilt", reason=str(exc.error))
+                rebuild = partial(self._ports.workspaces.rebuild, workspace, template=template)
+                workspace = await anyio.to_thread.run_sync(rebuild)
+                continue
+            if pause is None:
+                return workspace
+            await self._snapshot(workspace, pause)
+            # it holds what the last commit left: nothing is restored into it
+            workspace = msgspec.structs.replace(workspace, rebuilt=False)
+            if not self._todo:
+                return workspace
+
+    async def _one_browser(self, workspace: Workspace) -> _Pause | None:
+        opened = False
+        failed: Exception | None = None
+        pause: _Pause | None = None
+        try:
+            async with self._ports.browsers.open(self._request(workspace)) as browser:
+                opened = True
+                try:
+                    pause = await unless_lost(browser, partial(self._use, browser, workspace))
+                except Exception as exc:  # noqa: BLE001 - raised below, when the browser is closed in order
+                    failed = exc
+                if pause is None:
+                    await self._keep_open(browser, failed)
+        except BrowserError as exc:
+            if opened or isinstance(exc, BrowserNotFound):
+                raise
+            raise _NotOpened(exc) from exc
+        finally:
+            self._run.ctx.attach(None, None)
+            if opened:
+                self._reporter.send(BrowserClosed())
+        if failed is not None:
+            raise failed
+        return pause
+
+    async def _use(self, browser: OpenBrowser, workspace: Workspace) -> _Pause | None:
+        await anyio.to_thread.run_sync(
+            partial(self._ports.workspaces.mark_in_use, workspace, browser.name, browser.version)
+        )
+        self._reporter.send(BrowserStarted(name=browser.name, version=browser.version, pid=browser.pid))
+        metadata = self._run.metadata
+        metadata.browser, metadata.browser_version = browser.name, browser.version
+        self._run.ctx.attach(browser.context, await browser.page())
+        stage = self._stage(browser)
+        if not await is_authenticated(stage):
+            self._reporter.note("not_authenticated")
+        self._reporter.enter("steps")
+        if self._todo:
+            await prepare(stage)
+        return await self._steps(stage)
+
+    async def _steps(self, stage: Stage) -> _Pause | None:
+        while self._todo:
+            step = self._todo[0]
+            self._reporter.phase = step.name
+            began = self._ports.clock.monotonic()
+            body_ran = await run_step(stage, step)
+            login = await export(stage, step)
+            seconds = self._ports.clock.monotonic() - began
+            del self._todo[0]
+            pause = _Pause(step, login, seconds, body_ran)
+            if step.spec.commit == "snapshot" and stage.browser is not None:
+                return pause
+            self._commit(stage, pause)
+        return None
+
+    async def _snapshot(self, workspace: Workspace, pause: _Pause) -> None:
+        self._reporter.send(Progress(note="snapshot"))
+        self._reporter.enter("save", _SNAPSHOT_LIMIT)
+        receipt = await anyio.to_thread.run_sync(partial(self._ports.workspaces.snapshot, workspace))
+        self._reporter.log.info("snapshot_taken", step=pause.step.name, files=receipt.files, bytes=receipt.bytes)
+        self._commit(self._stage(None), pause)
+        save_metadata(self._run, self._ports)
+
+    def _commit(self, stage: Stage, pause: _Pause) -> None:
+        spec = pause.step.spec
+        said = StepCommitted(step=spec.name, flag=spec.flag, seconds=pause.seconds, body_ran=pause.body_ran)
+        commit(stage, pause.step, pause.login, self._run.next_generation, said)
+
+    def _stage(self, browser: OpenBrowser | None) -> Stage:
+        return Stage(
+            flow=self._run.flow,
+            ctx=self._run.ctx,
+            record=self._run.record,
+            control=self._ports.control,
+            clock=self._ports.clock,
+            browser=browser,
+        )
+
+    def _request(self, workspace: Workspace) -> BrowserRequest:
+        """How to open the browser, and with which login state.
+
+        The cases: the profile's browser data is newer than the login state (somebody logged in by hand) → nothing is added;
+        the workspace was rebuilt from data older than the last commit → the login state is restored, which wipes what
+        else its origins had; else (the crashed attempt's own, or data as old as the login state) → cookies are added.
+        """
+        run, settings = self._run, self._run.hello.settings
+        login = run.record.login
+        generation, saved = run.record.session.login_generation, run.metadata.generation
+        restored: LoginState | None = None
+        cookies: tuple[dict[str, object], ...] = ()
+        if login is not None and generation >= saved:
+            from_profile = workspace.receipt.source == "profile"
+            if workspace.rebuilt and not (from_profile and generation == saved):
+                restored = login
+            else:
+                cookies = tuple(login.cookies)
+        return BrowserRequest(
+            user_data_dir=workspace.user_data_dir,
+            temp_dir=workspace.temp_dir,
+            downloads_dir=workspace.temp_dir / "downloads",
+            restore=restored,
+            add_cookies=cookies,
+            device=run.ctx.device,
+            proxy=run.proxy,
+            locale=run.metadata.locale,
+            timezone=run.metadata.timezone,
+            headed=settings.headed,
+            action_timeout=settings.action_timeout,
+            close_timeout=settings.close_timeout,
+        )
+
+    async def _keep_open(self, browser: OpenBrowser, error: Exception | None) -> None:
+        """By hand: leave the browser open until the person closes it."""
+        if not self._run.hello.settings.keep_open or not (error is None or isinstance(error, StepError)):
+            return
+        self._reporter.note("kept_open", hint="close the browser's window to go on")
+        while not browser.lost.is_set():
+            self._reporter.send(Progress(note="kept open"))
+            with anyio.move_on_after(_KEEP_OPEN_TICK):
+                await browser.lost.wait()
+
+
+def save_metadata(run: Restored, ports: Ports) -> None:
+    """Note that the profile's browser data is as new as its login state."""
+    run.metadata.generation = run.record.session.login_generation
+    run.metadata.status = "active"
+    run.metadata.last_used = datetime.fromtimestamp(ports.clock.now(), UTC).isoformat(timespec="seconds")
+    ports.profiles.write(run.metadata)
+
+
+class _NotOpened(Exception):
+    """The browser did not start in this workspace."""
+
+    def __init__(self, error: BrowserError) -> None:
+        self.error = error
+        super().__init__(str(error))

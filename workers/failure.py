@@ -1,0 +1,100 @@
+"""What went wrong, as one outcome and one short sentence without secrets."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from core.domain.outcome import Busy, Corrupt, Failed, HostFault, Interrupted, Outcome, Rejected, Waiting
+from core.errors import (
+    BrowserError,
+    BrowserLost,
+    DurableWriteFailed,
+    Fenced,
+    FlowLoadError,
+    HolderAlive,
+    NeedsPerson,
+    NewerSchema,
+    NoSpace,
+    OstlerError,
+    StateCorrupt,
+    StepError,
+    TemplateLive,
+    TemplateMissing,
+    WorkspaceCorrupt,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LONGEST = 500
+# Playwright's call log quotes what was typed
+_TYPED = re.compile(r"""\b(fill|type|press|press_sequentially|pressSequentially|insert_text)\((["']).*?\2""", re.DOTALL)
+
+
+class NotAccepted(OstlerError):
+    """The flow does not take these parameters, or has no such step."""
+
+
+class Stopped(OstlerError):
+    """The other side, or a signal, asked this run to end."""
+
+
+class UnmetRequirement(StepError):
+    """A step requires facts that do not hold, and nothing in this attempt would make them hold."""
+
+
+def reason_of(error: BaseException, mask: Callable[[str], str]) -> str:
+    """Return one short, masked text: the error's own words, and its kind where it is not one of ours.
+
+    Args:
+        error: what was raised.
+        mask: takes secrets out; applied before anything is cut, so that no half of a secret is left.
+    """
+    ours = isinstance(error, OstlerError)
+    own = error.reason if isinstance(error, StepError) else str(error)
+    text = own if ours else f"{type(error).__name__}: {own}" if own else type(error).__name__
+    return shorten(_TYPED.sub(r"\1(…", mask(text)))
+
+
+def shorten(text: str) -> str:
+    """Return the first lines, at most ``LONGEST`` characters."""
+    text = "\n".join(line.rstrip() for line in text.strip().splitlines() if line.strip())
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def outcome_of(error: Exception, phase: str, mask: Callable[[str], str]) -> Outcome:  # noqa: C901, PLR0911 - one per case
+    """Say how an attempt ended that this error ended.
+
+    The cases: we were asked to stop; a person is needed; a newer holder wrote; the input cannot be used; the profile's own data is damaged; the
+    host could not do its part; a step failed; the browser went; anything else is a failure of the phase under way.
+
+    Args:
+        error: what ended it.
+        phase: the stage of the pipeline, or the step, under way.
+        mask: takes secrets out.
+    """
+    reason = reason_of(error, mask)
+    match error:
+        case Stopped():
+            return Interrupted(reason=reason)
+        case NeedsPerson():
+            return Waiting(step=error.step, why=reason)
+        case Fenced():
+            return Busy(holder=f"a newer holder, number {error.newer}")
+        case HolderAlive():
+            return Busy(holder=error.holder)
+        case FlowLoadError() | NotAccepted() | TemplateMissing() | NewerSchema():
+            return Rejected(reason=reason)
+        case StateCorrupt() | WorkspaceCorrupt():
+            return Corrupt(reason=reason)
+        case UnmetRequirement():
+            return Failed(step=error.step, reason=reason, permanent=True)
+        case StepError():
+            return Failed(step=error.step, reason=reason)
+        case BrowserLost():
+            return Failed(step=phase, reason=reason or "the browser is gone")
+        case BrowserError() | TemplateLive() | NoSpace() | DurableWriteFailed() | OSError():
+            return HostFault(reason=reason)
+        case _:
+            return Failed(step=phase, reason=reason)

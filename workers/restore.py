@@ -1,0 +1,151 @@
+"""The first stage of a run: read what is there, raise the fence, load the flow, find what is to do."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from core.domain import session as sessions
+from core.domain.messages import Hello, Planned
+from core.domain.session import SessionState, StepSpec
+from core.profiles.port import ProfileMetadata
+from core.redaction import proxy_password
+from core.state.port import LoginState, Stored
+from workers.failure import NotAccepted, UnmetRequirement
+from workers.record import Record
+from workers.steps.context import AttemptFacts, Context
+from workers.steps.flow import Flow, Step
+from workers.steps.locate import Locator
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from workers.report import Reporter
+    from workers.runner import Ports
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What was on disk when the lock was taken, and the number that this holder gets."""
+
+    session: Stored[SessionState] | None
+    login: Stored[LoginState] | None
+    fence: int
+
+
+@dataclass(kw_only=True)
+class Restored:
+    """What the rest of the run works with.
+
+    Attributes:
+        hello: the job.
+        metadata: the profile's.
+        flow: loaded and checked.
+        record: the durable side, under our fence.
+        ctx: what steps see.
+        todo: steps of this attempt, in order.
+        proxy: URL, if one is to be used.
+    """
+
+    hello: Hello
+    metadata: ProfileMetadata
+    flow: Flow
+    record: Record
+    ctx: Context
+    todo: list[Step]
+    proxy: str | None
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether something was committed since the browser data was saved: an attempt died between the two."""
+        return self.record.session.login_generation > self.metadata.generation
+
+    @property
+    def next_generation(self) -> int:
+        """Number of the next login state; browser data and login state are counted together."""
+        return max(self.record.session.login_generation, self.metadata.generation) + 1
+
+
+def take_over(hello: Hello, ports: Ports, reporter: Reporter, found: Found) -> Record:
+    """Return the session under our fence; from here on the stored fence is ours.
+
+    Raises:
+        Fenced, DurableWriteFailed: it could not be written.
+    """
+    job = hello.job
+    metadata = ports.profiles.read(job.profile_id)
+    session = SessionState(profile_id=job.profile_id) if found.session is None else copy.deepcopy(found.session.value)
+    session.platform = job.device or (metadata and metadata.device) or session.platform
+    for name, value in job.params.items():
+        if sessions.is_secret(name):
+            reporter.secrets.learn(value)
+    login = None if found.login is None else found.login.value
+    record = Record(session, login, fence=found.fence, stores=ports.stores, secrets_=reporter.secrets)
+    record.set_status("PROCESSING")
+    for what, stored in (("session", found.session), ("login_state", found.login)):
+        if stored is not None and stored.recovered:
+            reporter.note("state_recovered", what=what)
+    return record
+
+
+def restore(hello: Hello, ports: Ports, reporter: Reporter, record: Record) -> Restored:
+    """Return what the rest of the run works with.
+
+    Raises:
+        FlowLoadError: the flow cannot be loaded.
+        NotAccepted: its parameters, or ``from_step``, do not fit.
+        UnmetRequirement: a step could never begin.
+    """
+    job = hello.job
+    session = record.session
+    metadata = ports.profiles.ensure(job.profile_id, ports.clock.now())
+    proxy = job.proxy or metadata.proxy
+    if proxy:
+        reporter.secrets.learn(proxy_password(proxy))
+    flow = ports.load_flow(job.flow)
+    try:
+        params = flow.convert(job.params, strict=False)
+    except ValueError as exc:
+        raise NotAccepted(f"parameters: {exc}") from exc
+    facts = AttemptFacts(
+        profile_id=job.profile_id,
+        attempt=hello.attempt,
+        device=session.platform,
+        params=params,
+        downloads_dir=Path(hello.settings.state_dir) / "downloads" / job.profile_id,
+    )
+    locator = Locator(ports.selectors, flow.name, job.profile_id, ports.clock)
+    ctx = Context(facts, record, locator, ports.control, reporter.log)
+    todo = _to_do(flow, session, hello.settings.from_step)
+    done = tuple(spec.name for spec in flow.specs if sessions.is_done(session, spec))
+    reporter.send(Planned(done=done, todo=tuple(step.name for step in todo)))
+    reporter.log.info("planned", done=list(done), todo=[step.name for step in todo])
+    _expect_requirements(session, [step.spec for step in todo])
+    return Restored(hello=hello, metadata=metadata, flow=flow, record=record, ctx=ctx, todo=todo, proxy=proxy)
+
+
+def _to_do(flow: Flow, session: SessionState, start: str | None) -> list[Step]:
+    names = [spec.name for spec in flow.specs]
+    wanted = {spec.name for spec in sessions.pending(session, flow.specs)}
+    if start is not None:
+        if start not in names:
+            raise NotAccepted(f"the flow has no step {start!r}; its steps are {', '.join(names)}")
+        # the named step is asked for, done or not; those before it are left out, but for what runs in every attempt
+        left_out = {spec.name for spec in flow.specs[: names.index(start)] if spec.flag is not None}
+        wanted = (wanted - left_out) | {start}
+    return [step for step in flow.steps if step.name in wanted]
+
+
+def _expect_requirements(session: SessionState, todo: Sequence[StepSpec]) -> None:
+    """Refuse, before a browser is started, what could not be finished."""
+    flags = dict(session.completion_flags)
+    for spec in todo:
+        missing = sessions.unmet(msgspec.structs.replace(session, completion_flags=flags), spec)
+        if missing:
+            listed = ", ".join(missing)
+            raise UnmetRequirement(spec.name, f"it requires {listed}, which no earlier step of this attempt makes true")
+        if spec.flag is not None:
+            flags[spec.flag] = True

@@ -1,0 +1,232 @@
+"""One attempt, as a value that goes through a named pipeline: restore → clone → verify → launch → steps → save → report.
+
+What holds a resource is a ``with`` around the rest: the profile's lock around everything, the browser around the steps. The
+engine knows ports only. Every way out ends in one outcome, which is reported and returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+import structlog
+
+from core.browser.port import BrowserProvider
+from core.clock import Clock
+from core.domain import session as sessions
+from core.domain.messages import Finished, Go, Hello, Ready
+from core.domain.outcome import (
+    Busy,
+    Corrupt,
+    Crashed,
+    Done,
+    Failed,
+    HostFault,
+    Interrupted,
+    Outcome,
+    Rejected,
+    TimedOut,
+    Waiting,
+)
+from core.errors import Fenced, OstlerError
+from core.profiles.port import ProfileLocks, ProfileStore
+from core.redaction import Redactor
+from core.state.port import SelectorCache
+from core.workspaces.port import Workspaces
+from workers.browse import Browsing, save_metadata
+from workers.failure import Stopped, outcome_of
+from workers.port import Control
+from workers.record import Record, Secrets, Stores
+from workers.report import Reporter
+from workers.restore import Found, Restored, restore, take_over
+from workers.steps.execute import unless
+from workers.steps.flow import Flow
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from core.domain.model import ProcessStamp
+
+_CLONE_LIMIT = 600.0
+_SAVE_LIMIT = 600.0
+_DRAIN = 2.0
+
+# what the worker knows; the orchestrator decides between another try and the end, and repairs it
+_STATUS: dict[type[Outcome], str] = {
+    Done: "COMPLETED",
+    Failed: "FAILED",
+    Crashed: "FAILED",
+    TimedOut: "FAILED",
+    Interrupted: "PENDING",
+    Busy: "PENDING",
+    HostFault: "WAITING",
+    Waiting: "NEEDS_PERSON",
+    Corrupt: "QUARANTINED",
+    Rejected: "FAILED",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """Everything a run acts through.
+
+    Attributes:
+        locks: one per profile.
+        profiles: their metadata.
+        stores: sessions and login states.
+        selectors: the shared cache.
+        workspaces: private copies of browser data.
+        browsers: opens them.
+        control: the other side of the channel.
+        clock: time.
+        redactor: masks secrets in this process.
+        standing_fence: the highest holder's number known of a profile besides its session's: its workspaces'.
+        load_flow: loads a flow file; runs its author's code.
+    """
+
+    locks: ProfileLocks
+    profiles: ProfileStore
+    stores: Stores
+    selectors: SelectorCache
+    workspaces: Workspaces
+    browsers: BrowserProvider
+    control: Control
+    clock: Clock
+    redactor: Redactor
+    standing_fence: Callable[[str], int]
+    load_flow: Callable[[str], Flow]
+
+
+async def run(hello: Hello, ports: Ports, stamp: ProcessStamp) -> Outcome:
+    """Execute one attempt, report how it ended, and return the same.
+
+    Args:
+        hello: the job.
+        ports: what it acts through.
+        stamp: this very process.
+    """
+    outcome = await Run(hello, ports).whole(stamp)
+    ports.control.send(Finished(outcome=outcome))
+    await ports.control.drain(_DRAIN)
+    return outcome
+
+
+class Run:
+    """One attempt under way."""
+
+    def __init__(self, hello: Hello, ports: Ports) -> None:
+        self._hello = hello
+        self._profile_id = hello.job.profile_id
+        self._ports = ports
+        log = structlog.get_logger().bind(profile_id=self._profile_id, attempt=hello.attempt)
+        self._reporter = Reporter(ports.control, Secrets(ports.redactor, ports.control), log)
+        self._stop = anyio.Event()
+        self._stop_reason = ""
+        self._record: Record | None = None
+
+    async def whole(self, stamp: ProcessStamp) -> Outcome:
+        """Take the lock, shake hands, run the pipeline. Without ``Go`` nothing is changed."""
+        ports = self._ports
+        try:
+            with ports.locks.hold(self._profile_id, f"attempt {self._hello.attempt} of job {self._hello.job.id}"):
+                found = self._find()
+                expected = str(ports.workspaces.expected_user_data_dir(self._profile_id, found.fence))
+                ports.control.kill_on_silence(expected)
+                ports.control.send(Ready(fence=found.fence, process=stamp, user_data_dir=expected))
+                word = await ports.control.receive()
+                if not isinstance(word, Go):
+                    return Interrupted(reason="the orchestrator is gone" if word is None else word.reason)
+                return await self._while_listening(partial(self._pipeline, found))
+        except Exception as exc:  # noqa: BLE001 - an error of the handshake becomes an outcome like any other
+            return self._ended_by(exc)
+
+    def _find(self) -> Found:
+        stored = self._ports.stores.sessions.read(self._profile_id)
+        login = self._ports.stores.login_states.read(self._profile_id)
+        known = [found.fence for found in (stored, login) if found is not None]
+        return Found(stored, login, max(self._ports.standing_fence(self._profile_id), *known, 0) + 1)
+
+    async def _while_listening(self, pipeline: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        """Run the pipeline until it ends or somebody asks for a stop; the status is written under the lock."""
+        ended: list[Outcome] = []
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._listen)
+            try:
+                ended.append(await unless(self._stop, lambda: Stopped(self._stop_reason), pipeline))
+            except Exception as exc:  # noqa: BLE001 - the one place where errors of a run become outcomes
+                ended.append(self._ended_by(exc))
+            group.cancel_scope.cancel()
+        return ended[0]
+
+    async def _listen(self) -> None:
+        word = await self._ports.control.receive()
+        while isinstance(word, Go):
+            word = await self._ports.control.receive()
+        self._stop_reason = "the orchestrator is gone" if word is None else word.reason
+        self._reporter.log.info("stopping", reason=self._stop_reason)
+        self._stop.set()
+
+    def _ended_by(self, error: Exception) -> Outcome:
+        mask = self._reporter.secrets.mask
+        outcome = outcome_of(error, self._reporter.phase, mask)
+        if not isinstance(error, OstlerError):
+            self._reporter.log.error("attempt_failed", phase=self._reporter.phase, exc_info=error)
+        if self._record is not None and not isinstance(error, Fenced):
+            try:
+                self._record.set_status(_STATUS[type(outcome)])
+            except OstlerError as exc:
+                # the outcome stands; the orchestrator repairs the status
+                self._reporter.log.warning("status_not_written", error=mask(str(exc)))
+        return outcome
+
+    # --- the pipeline ------------------------------------------------------------------------------------------------
+
+    async def _pipeline(self, found: Found) -> Outcome:
+        self._reporter.enter("restore")
+        self._record = take_over(self._hello, self._ports, self._reporter, found)
+        run = restore(self._hello, self._ports, self._reporter, self._record)
+        browsing = Browsing(run, self._ports, self._reporter)
+        if not run.flow.browser:
+            self._ports.control.kill_on_silence(None)
+            if run.todo:
+                await browsing.without_browser()
+        elif run.todo or run.unsaved:
+            await self._in_workspace(run, browsing)
+        self._reporter.enter("report")
+        facts = [spec for spec in run.flow.specs if spec.flag is not None]
+        # what --from left out is still to do
+        status = "PENDING" if sessions.pending(run.record.session, facts) else _STATUS[Done]
+        run.record.set_status(status)
+        return Done()
+
+    async def _in_workspace(self, run: Restored, browsing: Browsing) -> None:
+        spaces, template = self._ports.workspaces, self._hello.job.template
+        source = Path(template) if template else None
+        self._reporter.enter("clone", _CLONE_LIMIT)
+        acquire = partial(spaces.acquire, self._profile_id, run.record.fence, template=source)
+        workspace = await anyio.to_thread.run_sync(acquire)
+        self._reporter.enter("verify")
+        receipt = workspace.receipt
+        self._reporter.note(
+            "workspace_ready",
+            source=receipt.source,
+            rebuilt=workspace.rebuilt,
+            files=receipt.files,
+            unreadable=len(receipt.unreadable),
+        )
+        if run.metadata.status == "corrupted":
+            run.metadata.status = "active"
+            self._ports.profiles.write(run.metadata)
+            self._reporter.note("profile_repaired")
+        workspace = await browsing.in_workspace(workspace, source)
+        # every step is committed and the browser is closed: the rest is not interrupted
+        with anyio.CancelScope(shield=True):
+            self._reporter.enter("save", _SAVE_LIMIT)
+            saved = await anyio.to_thread.run_sync(partial(spaces.save_back, workspace))
+            self._reporter.log.info("saved", files=saved.files, bytes=saved.bytes, seconds=round(saved.seconds, 3))
+            save_metadata(run, self._ports)

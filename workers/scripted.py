@@ -1,0 +1,62 @@
+"""A control channel without another side: for tests, and for trying a flow in a notebook."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+
+from core.domain.messages import Go, Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from core.domain.messages import Up
+
+M = TypeVar("M")
+
+
+class ScriptedControl:
+    """Keeps what was sent, and says what it is told to.
+
+    Attributes:
+        sent: everything the worker said, in order.
+        victim: the directory whose browser would be killed.
+    """
+
+    def __init__(self, *, go: bool = True) -> None:
+        self.sent: list[Up] = []
+        self.victim: str | None = None
+        self.on_send: Callable[[Up], None] | None = None
+        self._words: deque[Go | Stop | None] = deque([Go()] if go else [])
+        self._changed = anyio.Event()
+
+    def say(self, word: Go | Stop | None) -> None:
+        """Let the other side say something; None: it is gone."""
+        self._words.append(word)
+        self._changed.set()
+
+    def all(self, kind: type[M]) -> list[M]:
+        """Return what was sent of one kind, in order."""
+        return [message for message in self.sent if isinstance(message, kind)]
+
+    def send(self, message: Up) -> None:
+        """Keep it."""
+        self.sent.append(message)
+        if self.on_send is not None:
+            self.on_send(message)
+
+    async def receive(self) -> Go | Stop | None:
+        """Return the next word; None for ever once the other side is gone."""
+        while not self._words:
+            self._changed = anyio.Event()
+            await self._changed.wait()
+        return self._words[0] if self._words[0] is None else self._words.popleft()
+
+    def kill_on_silence(self, user_data_dir: str | None) -> None:
+        """Keep it."""
+        self.victim = user_data_dir
+
+    async def drain(self, seconds: float) -> None:
+        """Nothing waits here."""

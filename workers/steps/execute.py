@@ -1,0 +1,266 @@
+"""Running the steps of one attempt: try, check, commit.
+
+**A step's try**: where an earlier try began and was not committed, the post-condition is asked first; if it holds, the body
+is left out. Then the body, under the step's timeout, then the post-condition.
+
+**Its commit**: export the login state → write it → write the session with the flag → say so. Never the flag before the
+login state. Between the two writes nothing can be cancelled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+
+from core.browser.port import OpenBrowser
+from core.clock import Clock
+from core.domain.messages import Note, Progress, StepCommitted, StepProblem, StepStarted
+from core.errors import (
+    BrowserLost,
+    DurableWriteFailed,
+    Fenced,
+    NeedsPerson,
+    OstlerError,
+    PostconditionFailed,
+    StepError,
+    StepFailed,
+    StepTimedOut,
+)
+from workers.failure import reason_of
+from workers.port import Control
+from workers.record import STARTED, Record
+from workers.steps.context import Context
+from workers.steps.flow import Flow
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from core.state.port import LoginState
+    from workers.steps.flow import Body, Check, Step
+
+T = TypeVar("T")
+
+PREPARE = "prepare"
+PREPARE_TIMEOUT = 60.0
+CHECK_TIMEOUT = 30.0
+_MARGIN = 15.0
+_LEAST_LIMIT = 30.0
+_LOST_NOTICE = 1.0
+
+# what no further try of a step can mend
+_FATAL = (Fenced, BrowserLost, DurableWriteFailed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Where the steps of an attempt run.
+
+    Attributes:
+        flow: whose steps.
+        ctx: what they see.
+        record: the durable side.
+        control: the other side of the channel.
+        clock: for durations.
+        browser: None for a flow without one.
+    """
+
+    flow: Flow
+    ctx: Context
+    record: Record
+    control: Control
+    clock: Clock
+    browser: OpenBrowser | None
+
+
+async def unless_lost(browser: OpenBrowser | None, body: Callable[[], Awaitable[T]]) -> T:
+    """Return the body's value; cancel it when the browser is lost.
+
+    Raises:
+        BrowserLost: it was, before the body ended.
+    """
+    if browser is None:
+        return await body()
+    return await unless(browser.lost, lambda: BrowserLost("the browser or its driver is gone"), body)
+
+
+async def unless(event: anyio.Event, error: Callable[[], Exception], body: Callable[[], Awaitable[T]]) -> T:
+    """Return the body's value; if ``event`` is set before it ends, cancel it and raise what ``error`` makes."""
+    ended: list[T] = []
+    failed: list[Exception] = []
+
+    async def watch(scope: anyio.CancelScope) -> None:
+        await event.wait()
+        scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch, group.cancel_scope)
+        try:
+            ended.append(await body())
+        except Exception as exc:  # noqa: BLE001 - raised again below, outside the group, which would wrap it
+            failed.append(exc)
+        group.cancel_scope.cancel()
+    if failed:
+        raise failed[0]
+    if ended:
+        return ended[0]
+    raise error()
+
+
+async def prepare(stage: Stage) -> None:
+    """Lead the page to where the flow's author wants it.
+
+    Raises:
+        StepError: it failed.
+        NeedsPerson: it says so.
+        BrowserLost: the browser went meanwhile.
+    """
+    if stage.flow.on_prepare is None:
+        return
+    stage.ctx.enter(PREPARE)
+    stage.control.send(Progress(note=PREPARE))
+    try:
+        await _body(PREPARE, stage.flow.on_prepare, stage.ctx, PREPARE_TIMEOUT)
+    except NeedsPerson as exc:
+        raise NeedsPerson(PREPARE, exc.reason) from exc
+    except (StepError, *_FATAL):
+        raise
+    except Exception as exc:
+        await _raise_if_lost(stage, exc)
+        raise StepFailed(PREPARE, reason_of(exc, stage.record.mask)) from exc
+
+
+async def is_authenticated(stage: Stage) -> bool:
+    """Ask the flow's authentication check; one that raises says no."""
+    if stage.flow.on_authenticate is None:
+        return True
+    stage.ctx.enter("authenticated")
+    return await _holds(stage.flow.on_authenticate, stage.ctx, CHECK_TIMEOUT)
+
+
+async def run_step(stage: Stage, step: Step) -> bool:
+    """Bring the step to its post-condition; commit nothing. Return whether the body ran.
+
+    Raises:
+        StepError: all its tries failed.
+        NeedsPerson: it says so.
+        BrowserLost, Fenced, DurableWriteFailed: the attempt cannot go on.
+    """
+    spec = step.spec
+    for try_ in range(1, spec.retries + 2):
+        stage.ctx.enter(spec.name)
+        stage.control.send(StepStarted(step=spec.name, try_=try_, limit=max(_LEAST_LIMIT, spec.timeout + _MARGIN)))
+        stage.ctx.log.info("step_started", try_=try_)
+        try:
+            return await _try(stage, step)
+        except NeedsPerson as exc:
+            raise NeedsPerson(spec.name, exc.reason) from exc
+        except _FATAL:
+            raise
+        except Exception as exc:
+            await _raise_if_lost(stage, exc)
+            failure = exc if isinstance(exc, StepError) else StepFailed(spec.name, str(exc))
+            reason = reason_of(exc, stage.record.mask)
+            again = try_ <= spec.retries
+            stage.control.send(StepProblem(step=spec.name, try_=try_, reason=reason, will_retry=again))
+            stage.ctx.log.warning(
+                "step_failed", try_=try_, will_retry=again, exc_info=not isinstance(exc, StepError), reason=reason
+            )
+            if not again:
+                raise type(failure)(spec.name, reason) from exc
+            if isinstance(exc, StepTimedOut):
+                await _freshen(stage)
+    raise AssertionError("a step has at least one try")  # pragma: no cover
+
+
+async def export(stage: Stage, step: Step) -> LoginState | None:
+    """Return the login state that goes with the step; None without a browser.
+
+    Raises:
+        BrowserLost: there was no answer in time.
+    """
+    if stage.browser is None:
+        return None
+    stage.control.send(Progress(note="commit"))
+    level = "cookies" if step.spec.commit == "cookies" else "storage"
+    login = await stage.browser.export(level, stage.record.login, stage.clock.now())
+    if login.unexportable:
+        data = {"step": step.name, "stores": list(login.unexportable)}
+        stage.control.send(Note(name="login_state_incomplete", data=data))
+    return login
+
+
+def commit(stage: Stage, step: Step, login: LoginState | None, generation: int, said: StepCommitted) -> None:
+    """Make the step durable, and say so. Synchronous: nothing comes between its writes.
+
+    Raises:
+        Fenced, DurableWriteFailed: it is not committed.
+    """
+    if login is not None:
+        stage.record.keep_login(login)
+    stage.record.commit(step.spec, stage.ctx.outputs.all(), None if login is None else generation)
+    try:
+        stage.ctx.confirm()
+    except (OstlerError, OSError) as exc:
+        # the selector cache is only a cache
+        stage.ctx.log.warning("selectors_not_learnt", reason=reason_of(exc, stage.record.mask))
+    stage.control.send(said)
+    stage.ctx.log.info("step_committed", flag=step.spec.flag, seconds=round(said.seconds, 3), body_ran=said.body_ran)
+
+
+async def _try(stage: Stage, step: Step) -> bool:
+    if step.check is not None:
+        if stage.record.may_have_run(step.name):
+            if await _holds(step.check, stage.ctx, step.spec.timeout):
+                return False
+            stage.control.send(Progress(note="post-condition does not hold yet"))
+            stage.ctx.outputs.forget()
+        stage.record.remember(step.name, STARTED, stage.clock.now())
+    await _body(step.name, step.body, stage.ctx, step.spec.timeout)
+    if step.check is not None:
+        stage.control.send(Progress(note="post-condition"))
+        with anyio.move_on_after(step.spec.timeout):
+            if await step.check(stage.ctx):
+                return True
+            raise PostconditionFailed(step.name, "its body ended, but its post-condition does not hold")
+        raise StepTimedOut(step.name, f"its post-condition did not end within {step.spec.timeout:g} s")
+    return True
+
+
+async def _body(name: str, body: Body, ctx: Context, seconds: float) -> None:
+    with anyio.move_on_after(seconds):
+        await body(ctx)
+        return
+    raise StepTimedOut(name, f"it did not end within {seconds:g} s")
+
+
+async def _holds(check: Check, ctx: Context, seconds: float) -> bool:
+    holds = False
+    with anyio.move_on_after(seconds):
+        try:
+            holds = bool(await check(ctx))
+        except (NeedsPerson, *_FATAL):
+            raise
+        except Exception as exc:  # noqa: BLE001 - a check that cannot answer says no
+            ctx.log.info("check_raised", error=type(exc).__name__)
+    return holds
+
+
+async def _freshen(stage: Stage) -> None:
+    """Go on with a new page: the old one may hang."""
+    if stage.browser is None:
+        return
+    stage.ctx.page = await stage.browser.fresh_page()
+    await prepare(stage)
+
+
+async def _raise_if_lost(stage: Stage, error: Exception) -> None:
+    """Playwright says that its target is closed a moment before the loss of the browser is known."""
+    if stage.browser is None:
+        return
+    if type(error).__name__ == "TargetClosedError":
+        with anyio.move_on_after(_LOST_NOTICE):
+            await stage.browser.lost.wait()
+    if stage.browser.lost.is_set():
+        raise BrowserLost("the browser or its driver is gone") from error
