@@ -20,10 +20,14 @@ class WorkerCommand(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         profile_id: the only argument.
         nonce: goes into the environment of the worker and of all that it starts, as ``OSTLER_ATTEMPT``.
+        job_id: for the line that begins the attempt in the log; empty where there is none.
+        number: the attempt's, for the same line; 0 where there is none.
     """
 
     profile_id: str
     nonce: str
+    job_id: str = ""
+    number: int = 0
 
 
 class Child(Protocol):
