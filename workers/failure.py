@@ -22,6 +22,7 @@ from core.errors import (
     TemplateLive,
     TemplateMissing,
     WorkspaceCorrupt,
+    WorkspaceError,
 )
 
 if TYPE_CHECKING:
@@ -92,6 +93,9 @@ def outcome_of(error: Exception, phase: str, mask: Callable[[str], str]) -> Outc
             return Failed(step=error.step, reason=reason, permanent=True)
         case StepError():
             return Failed(step=error.step, reason=reason)
+        case WorkspaceError() if type(error) is WorkspaceError:
+            # an older or foreign browser on this data: another try meets the same
+            return Failed(step=phase, reason=reason, permanent=True)
         case BrowserLost():
             return Failed(step=phase, reason=reason or "the browser is gone")
         case BrowserError() | TemplateLive() | NoSpace() | DurableWriteFailed() | OSError():

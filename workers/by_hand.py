@@ -1,0 +1,202 @@
+"""One attempt started by a person: this process is its orchestrator, and shows what happens as plain lines."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import anyio
+
+from core.domain.messages import (
+    BrowserStarted,
+    Finished,
+    Go,
+    Hello,
+    Note,
+    Phase,
+    Planned,
+    Ready,
+    SecretLearnt,
+    StepCommitted,
+    StepProblem,
+    StepStarted,
+    Stop,
+)
+from core.domain.outcome import EXIT_CODES, Busy, Done, Exit, ExitCode, Outcome, Waiting, classify
+from core.errors import ControlLost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from core.domain.messages import Up
+    from core.process.port import Child, Launcher, WorkerCommand
+    from core.redaction import Redactor
+
+_FOLLOW_INTERVAL = 0.1
+_CHUNK = 64 * 1024
+
+
+class ByHand:
+    """Runs one worker and prints.
+
+    Args:
+        launcher: starts it.
+        log: the worker's log, followed while it runs.
+        redactor: masks in the log; learns what the worker learns.
+        say: prints one line.
+        stop_grace: seconds from a stop to the kill of the tree.
+    """
+
+    def __init__(
+        self, launcher: Launcher, log: Path, redactor: Redactor, say: Callable[[str], None], stop_grace: float
+    ) -> None:
+        self._launcher = launcher
+        self._log = log
+        self._redactor = redactor
+        self._say = say
+        self._grace = stop_grace
+        self._stop = anyio.Event()
+        self._ended = anyio.Event()
+        self._reported: Outcome | None = None
+        self._user_data_dir: str | None = None
+        self._last_step = ""
+
+    def stop(self) -> None:
+        """A person asks for the end. On the loop's thread."""
+        self._stop.set()
+
+    async def run(self, command: WorkerCommand, hello: Hello) -> ExitCode:
+        """Run the worker to its end; return its exit code.
+
+        Raises:
+            SpawnFailed: it could not be started.
+        """
+        before = _size(self._log)
+        child = await self._launcher.spawn(command, self._redactor)
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._follow, before)
+                group.start_soon(self._stop_ladder, child)
+                await self._converse(child, hello)
+                returncode = await child.wait()
+                # what the worker left behind is its browser's: nothing else is marked so
+                await child.kill_tree(self._user_data_dir)
+                self._ended.set()
+        finally:
+            await child.close()
+        stopped = "operator" if self._stop.is_set() else None
+        outcome = classify(
+            Exit(
+                returncode=returncode,
+                reported=self._reported,
+                stopped_by=stopped,
+                stop_reason="stopped by hand",
+                last_step=self._last_step,
+            )
+        )
+        self._say(_ending(outcome))
+        return EXIT_CODES[type(outcome)]
+
+    async def _converse(self, child: Child, hello: Hello) -> None:
+        try:
+            await child.send(hello)
+            while (message := await child.receive()) is not None:
+                match message:
+                    case Ready():
+                        self._user_data_dir = message.user_data_dir
+                        await child.send(Go())
+                    case SecretLearnt():
+                        self._redactor.add(message.value)
+                    case Finished():
+                        self._reported = message.outcome
+                    case StepStarted():
+                        self._last_step = message.step
+                line = _line(message)
+                if line:
+                    self._say(self._redactor.text(line))
+        except ControlLost:
+            # it has ended: its exit code says how
+            pass
+
+    async def _stop_ladder(self, child: Child) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._until_ended, group.cancel_scope)
+            await self._stop.wait()
+            self._say("stopping …")
+            with suppress(ControlLost):
+                await child.send(Stop(reason="stopped by hand", grace=self._grace))
+            await anyio.sleep(self._grace)
+            await child.kill_tree(self._user_data_dir)
+
+    async def _until_ended(self, scope: anyio.CancelScope) -> None:
+        await self._ended.wait()
+        scope.cancel()
+
+    async def _follow(self, before: tuple[int, int]) -> None:
+        """Show the log as it grows; a last look after the end."""
+        position = before[1] if before[0] == _size(self._log)[0] else 0
+        rest = b""
+        while True:
+            last = self._ended.is_set()
+            while data := _read(self._log, position):
+                position += len(data)
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    self._say(f"  | {line.decode('utf-8', 'replace')}")
+            if last:
+                return
+            with anyio.move_on_after(_FOLLOW_INTERVAL):
+                await self._ended.wait()
+
+
+def _size(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return status.st_ino, status.st_size
+
+
+def _read(path: Path, position: int) -> bytes:
+    with path.open("rb", buffering=0) as file:
+        return os.pread(file.fileno(), _CHUNK, position)
+
+
+def _line(message: Up) -> str:  # noqa: PLR0911 - one per message
+    match message:
+        case Ready():
+            return f"started: pid {message.process.pid}, holder number {message.fence}"
+        case Phase():
+            return f"phase {message.name}"
+        case Planned():
+            return f"{len(message.done)} steps done, {len(message.todo)} to do: {', '.join(message.todo) or 'nothing'}"
+        case BrowserStarted():
+            return f"browser {message.name} {message.version}"
+        case StepStarted():
+            return f"step {message.step}" + (f", try {message.try_}" if message.try_ > 1 else "")
+        case StepCommitted():
+            how = "" if message.body_ran else ", its post-condition already held"
+            return f"step {message.step} done in {message.seconds:.1f} s{how}"
+        case StepProblem():
+            then = "trying again" if message.will_retry else "giving up"
+            return f"step {message.step} failed ({then}): {message.reason}"
+        case Note():
+            return f"note {message.name}: " + ", ".join(f"{name}={value}" for name, value in message.data.items())
+        case _:
+            return ""
+
+
+def _ending(outcome: Outcome) -> str:
+    match outcome:
+        case Done():
+            return "done"
+        case Busy():
+            return f"the profile is held by {outcome.holder}"
+        case Waiting():
+            return f"needs a person in step {outcome.step}: {outcome.why}"
+        case _:
+            kind = type(outcome).__name__.lower()
+            step = getattr(outcome, "step", "")
+            return f"{kind}{f' in {step}' if step else ''}: {outcome.reason}"
