@@ -94,9 +94,17 @@ class EnvelopeFile(Generic[T]):
         """Return what is stored, None if nothing is. Damaged bytes are copied to ``<name>.corrupt-<n>``.
 
         Raises:
-            StateCorrupt: both generations are damaged, or the payload is whole and yet no ``T``.
+            StateCorrupt: both generations are damaged or unreadable, or the payload is whole and yet no ``T``.
             NewerSchema: the file says so, whole or not: if in doubt, it is not ours to judge.
         """
+        try:
+            return self._read()
+        except OSError as exc:
+            if not isinstance(exc, (IsADirectoryError, PermissionError)) and exc.errno != errno.EIO:
+                raise
+            raise StateCorrupt(self._path, f"it cannot be read ({exc.strerror})") from exc
+
+    def _read(self) -> Envelope[T] | None:
         current = bytes_of(self._path)
         reason = "missing"
         if current is not None:
@@ -119,7 +127,7 @@ class EnvelopeFile(Generic[T]):
                 self._keep_aside(self._previous, previous)
             raise StateCorrupt(self._path, f"{reason}; previous generation: {exc}") from None
         if current is None and self._path.exists():  # the first two writes fell between our two looks
-            return self.read()
+            return self._read()
         return msgspec.structs.replace(found, recovered=True)
 
     def write(self, value: T, *, fence: int) -> int:
@@ -137,7 +145,7 @@ class EnvelopeFile(Generic[T]):
             try:
                 turn = self._take_turn()
                 try:
-                    return self._replace(payload, fence)
+                    return self._replace(payload, fence, is_first=KERNEL_LOCKS and turn is None)
                 finally:
                     _close(turn)
             except FileExistsError:  # two first writers, and the other was faster: now there is something to check
@@ -169,9 +177,11 @@ class EnvelopeFile(Generic[T]):
             raise write_failed(self._path, exc) from exc
         return found
 
-    def _replace(self, payload: bytes, fence: int) -> int:
+    def _replace(self, payload: bytes, fence: int, *, is_first: bool) -> int:
         stored = self.read()
         current = bytes_of(self._path)
+        if current is not None and (is_first or stored is None):
+            raise FileExistsError(errno.EEXIST, "another first writer was faster", str(self._path))
         generation = 1
         if stored is not None:
             if fence < stored.fence:
@@ -191,7 +201,7 @@ class EnvelopeFile(Generic[T]):
             if current is None:
                 link(temp, self._path)  # FileExistsError if another first writer was faster
             else:
-                if stored is None or stored.recovered:
+                if stored is not None and stored.recovered:
                     self._keep_aside(self._path, current)
                 else:
                     self._keep_previous()

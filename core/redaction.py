@@ -18,7 +18,7 @@ LEAST = 4
 """Shorter values are not masked: they would blank out half of every log, and give nothing away by standing there."""
 
 _PREFIX = 3
-_URL_USERINFO = re.compile(r"(?P<head>(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://)?[^/?#@:]*:)(?P<password>.*)@")
+_URL_USERINFO = re.compile(r"(?P<head>(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://)?[^/?#@:]*:(?!//))(?P<password>.*)@")
 
 
 class Redactor:
