@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from examples.demo.chaos import Chaos
     from examples.demo.store import Store
 
-FRONT = Brand("Demo web", "#333b4a", "◎", ())
+FRONT = Brand("Demo web", "#333b4a", ())
 SERVICES = {
     "mail": ("Postbox", "mailboxes at @mail.localhost"),
     "shop": ("Corner Shop", "sign-up with an e-mailed code, orders"),

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
     from examples.demo.store import Store
 
-WORKBENCH = Brand(
-    "Workbench", "#3f3d8f", "{}", (("/keys", "API keys"), ("/register", "Register"), ("/login", "Sign in"))
-)
+WORKBENCH = Brand("Workbench", "#3f3d8f", (("/keys", "API keys"), ("/register", "Register"), ("/login", "Sign in")))
 
 
 class Dev:

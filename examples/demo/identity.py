@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from examples.demo.store import Store
 
 KEYRING = Brand(
-    "Keyring", "#17694a", "⚿", (("/me", "Me"), ("/security", "Security"), ("/join", "Join"), ("/login", "Sign in"))
+    "Keyring", "#17694a", (("/me", "Me"), ("/security", "Security"), ("/join", "Join"), ("/login", "Sign in"))
 )
 ME_SCRIPT = """<script>
 (async () => {

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from examples.demo.store import Store, Writing
 
-POSTBOX = Brand("Postbox", "#2456b8", "✉", (("/inbox", "Inbox"), ("/signup", "New mailbox"), ("/login", "Sign in")))
+POSTBOX = Brand("Postbox", "#2456b8", (("/inbox", "Inbox"), ("/signup", "New mailbox"), ("/login", "Sign in")))
 LEAST_PASSWORD = 8
 
 
@@ -135,9 +135,9 @@ class Mail:
         mails = self._store.all("SELECT * FROM mails WHERE address = ? ORDER BY id DESC LIMIT 100", address)
         rows = [
             (
-                escape(mail["sender"]),
                 f'<a href="/inbox/{mail["id"]}">{escape(mail["subject"])}</a>',
-                time.strftime("%H:%M", time.localtime(mail["at"])),
+                escape(mail["sender"]).replace("@", "@<wbr>"),
+                f"<time>{time.strftime('%H:%M', time.localtime(mail['at']))}</time>",
             )
             for mail in mails
         ]
@@ -145,7 +145,7 @@ class Mail:
             POSTBOX,
             "Inbox",
             f'<p>Mailbox of <b data-testid="mailbox">{escape(address)}</b></p>',
-            table(("From", "Subject", "At"), rows),
+            table(("Subject", "From", "At"), rows),
             form("/logout", button="Sign out", quiet=True),
             account=address,
         )

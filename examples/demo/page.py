@@ -16,7 +16,6 @@ class Brand(NamedTuple):
 
     name: str
     colour: str
-    sign: str
     menu: tuple[tuple[str, str], ...]
 
 
@@ -39,13 +38,15 @@ p{margin:.5rem 0 1rem}
 form{display:grid;gap:.9rem;max-width:24rem;margin:1rem 0}
 label{display:grid;gap:.25rem;font-weight:600;font-size:.95rem}
 label small{font-weight:400;color:#667085}
-input,select{font:inherit;padding:.55rem .7rem;border:1px solid #c3c9d4;border-radius:.5rem;background:#fff;width:100%}
+input,select{font:inherit;font-weight:400;padding:.55rem .7rem;border:1px solid #c3c9d4;border-radius:.5rem;background:#fff;width:100%}
 input:focus,select:focus,.button:focus,button:focus{outline:3px solid color-mix(in srgb,var(--brand) 35%,transparent);outline-offset:1px}
 button,.button,input[type=submit]{font:inherit;font-weight:600;text-align:center;padding:.6rem 1.1rem;border:0;border-radius:.5rem;
 background:var(--brand);color:#fff;cursor:pointer;text-decoration:none;display:inline-block;width:auto;justify-self:start}
 .quiet{background:#e9ecf2;color:#1d2430}
 table{border-collapse:collapse;width:100%;font-size:.95rem}
-th,td{text-align:left;padding:.55rem .6rem;border-bottom:1px solid #e6e9ef;overflow-wrap:anywhere}
+th,td{text-align:left;padding:.55rem .6rem;border-bottom:1px solid #e6e9ef;overflow-wrap:break-word;vertical-align:top}
+div.table{overflow-x:auto}
+td b,time{white-space:nowrap}
 th{color:#667085;font-weight:600}
 code,.code{font-family:ui-monospace,"DejaVu Sans Mono",Menlo,monospace;background:#f1f3f7;border-radius:.35rem;padding:.1rem .35rem;
 overflow-wrap:anywhere}
@@ -60,6 +61,7 @@ overflow-wrap:anywhere}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.35rem 1.25rem}
 dt{color:#667085}dd{margin:0;overflow-wrap:anywhere}
 footer{max-width:44rem;margin:1.5rem auto;padding:0 1.25rem;color:#667085;font-size:.85rem}
+@media(max-width:32rem){header strong{width:100%}main{margin:1rem auto;padding:0 .75rem}article{padding:1.1rem}}
 """
 
 
@@ -89,7 +91,7 @@ def page(
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)} · {escape(brand.name)}</title><link rel="icon" href="data:,">
 <style>:root{{--brand:{brand.colour}}}{CSS}</style></head>
-<body><header><div><strong><span aria-hidden="true">{brand.sign}</span>{escape(brand.name)}</strong>{menu}</div></header>
+<body><header><div><strong><span aria-hidden="true">{escape(brand.name[0])}</span>{escape(brand.name)}</strong>{menu}</div></header>
 <main><article><h1>{escape(title)}</h1>{alert}{"".join(parts)}</article></main>
 <footer>{who}A demo service that runs on this computer only.</footer></body></html>""",
         status_code=status,
@@ -125,4 +127,4 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """Return a table; heads are plain text, cells are HTML."""
     head = "".join(f"<th>{escape(text)}</th>" for text in heads)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 SHOP = Brand(
     "Corner Shop",
     "#9a4a12",
-    "🛒",
     (("/order", "Order"), ("/orders", "My orders"), ("/join", "Join"), ("/login", "Sign in")),
 )
 PRODUCTS = {
@@ -270,7 +269,12 @@ class Shop:
             )
         orders = self._store.all("SELECT * FROM orders WHERE email = ? ORDER BY id DESC", member["email"])
         rows = [
-            (_number(order), escape(PRODUCTS[order["product"]][0]), str(order["amount"]), escape(order["reference"]))
+            (
+                f"<b>{_number(order)}</b>",
+                escape(PRODUCTS[order["product"]][0]),
+                str(order["amount"]),
+                f"<code>{escape(order['reference'])}</code>",
+            )
             for order in orders
         ]
         return page(
