@@ -1,0 +1,1 @@
+"""Facts as they happen: to a file, to a screen, to whoever waits for one."""

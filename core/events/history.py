@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from core.domain import events
+from core.domain.events import StepCommitted, StepsPlanned
 from core.domain.model import Announced
+from core.events.jsonl import rotated
+from core.events.tail import event_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -16,43 +15,46 @@ if TYPE_CHECKING:
 
     from core.domain.model import AttemptRecord
 
-TAIL = 16 * 1024 * 1024
-"""How much of the log's end is looked at, in bytes: attempts that were cut off are the latest ones."""
+_MARKS = (b'"steps_planned"', b'"step_committed"')
 
 
 class JsonlHistory:
-    """Over ``logs/events.jsonl``."""
+    """The event log and its youngest rotated file, read once per call."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def announced(self, attempts: Sequence[AttemptRecord]) -> Mapping[str, Announced]:
-        """Return, by nonce, what the log holds of these attempts; absent where it holds no plan."""
-        wanted = {(attempt.job_id, attempt.number): attempt.nonce for attempt in attempts}
+        """Return, by nonce, what was announced of these attempts; absent where nothing was planned.
+
+        A job that was asked for again counts its attempts from one again, so only events since an attempt's start are its
+        own.
+        """
+        wanted = {(attempt.job_id, attempt.number): attempt for attempt in attempts}
         flags: dict[str, dict[str, str]] = {}
         committed: dict[str, set[str]] = {}
-        for event in self._tail():
-            if not isinstance(event, (events.StepsPlanned, events.StepCommitted)):
+        for event in self._plans_and_commits() if wanted else ():
+            attempt = wanted.get((event.job, event.attempt))
+            if attempt is None or event.at < attempt.started_at:
                 continue
-            nonce = wanted.get((event.job, event.attempt))
-            if nonce is None:
-                continue
-            if isinstance(event, events.StepsPlanned):
-                # numbers start anew with a job's next generation: the last plan counts
-                flags[nonce], committed[nonce] = event.flags, set()
+            if isinstance(event, StepsPlanned):
+                flags[attempt.nonce] = event.flags
             else:
-                committed.setdefault(nonce, set()).add(event.step)
-        return {nonce: Announced(flags=flags[nonce], committed=frozenset(committed[nonce])) for nonce in flags}
+                committed.setdefault(attempt.nonce, set()).add(event.step)
+        return {
+            nonce: Announced(flags=planned, committed=frozenset(committed.get(nonce, ())))
+            for nonce, planned in flags.items()
+        }
 
-    def _tail(self) -> Iterator[events.Event]:
-        try:
-            with self._path.open("rb") as file:
-                size = file.seek(0, 2)
-                file.seek(max(0, size - TAIL))
-                for line in file:
-                    if b'"steps_planned"' in line or b'"step_committed"' in line:
-                        # a line cut by the tail or by a kill says nothing
-                        with suppress(msgspec.ValidationError, msgspec.DecodeError):
-                            yield events.decode(line)
-        except FileNotFoundError:
-            return
+    def _plans_and_commits(self) -> Iterator[StepsPlanned | StepCommitted]:
+        for path in (rotated(self._path, 1), self._path):
+            try:
+                with path.open("rb") as stream:
+                    for line in stream:
+                        # most lines are of other kinds; parsing only what looks right keeps a restart quick
+                        if any(mark in line for mark in _MARKS):
+                            event = event_of(line)
+                            if isinstance(event, (StepsPlanned, StepCommitted)):
+                                yield event
+            except FileNotFoundError:
+                continue

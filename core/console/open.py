@@ -1,0 +1,44 @@
+"""Chooses what a run is shown with."""
+
+from __future__ import annotations
+
+import codecs
+from typing import TYPE_CHECKING, Protocol
+
+from core.console.plain import PlainConsole
+from core.events.port import EventSink
+
+if TYPE_CHECKING:
+    from typing import IO
+
+    from core.clock import Clock
+
+
+class RunConsole(EventSink, Protocol):
+    """Shows a run as its events come. ``emit`` never raises and never waits for whoever reads."""
+
+    def close(self) -> None:
+        """Give the terminal back, and wait a moment until what was said is written; safe to call twice."""
+        ...
+
+
+def open_console(stream: IO[str], clock: Clock, *, term: str = "") -> RunConsole:
+    """Return a live display for a terminal, plain lines for anything else.
+
+    Args:
+        stream: where to write, usually standard output.
+        clock: for elapsed time and ETA.
+        term: the environment's ``TERM``; ``dumb`` gets plain lines.
+    """
+    if stream.isatty() and term != "dumb" and _speaks_utf8(stream):
+        from core.console.progress import ProgressConsole  # noqa: PLC0415 - rich costs time that a pipe need not pay
+
+        return ProgressConsole(stream, clock)
+    return PlainConsole(stream)
+
+
+def _speaks_utf8(stream: IO[str]) -> bool:
+    try:
+        return codecs.lookup(getattr(stream, "encoding", None) or "ascii").name == "utf-8"
+    except LookupError:
+        return False

@@ -1,0 +1,48 @@
+"""How durations, counts and foreign text are written on a terminal or a pipe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.domain.model import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+OUTCOME: Mapping[JobState, str] = {
+    JobState.DONE: "done",
+    JobState.FAILED: "failed",
+    JobState.QUARANTINED: "quarantined",
+    JobState.PARKED: "needs a person",
+    JobState.WAITING: "waiting",
+    JobState.CANCELLED: "cancelled",
+    JobState.QUEUED: "queued",
+    JobState.PREPARED: "prepared",
+    JobState.RUNNING: "running",
+}
+"""A word for each state, in the order in which counts are said."""
+
+STYLE: Mapping[JobState, str] = {
+    JobState.DONE: "green",
+    JobState.FAILED: "red",
+    JobState.QUARANTINED: "magenta",
+    JobState.PARKED: "yellow",
+    JobState.WAITING: "yellow",
+}
+
+
+def one_line(text: str) -> str:
+    """Return foreign text as one line without anything a terminal would obey: no escape codes, no bidi overrides."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def duration(seconds: float) -> str:
+    """Return ``m:ss``, or ``h:mm:ss`` from an hour on."""
+    minutes, rest = divmod(max(round(seconds), 0), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def said(counts: Mapping[JobState, int]) -> str:
+    """Return ``10 done, 1 failed``; states without jobs are left out."""
+    return ", ".join(f"{counts[state]} {word}" for state, word in OUTCOME.items() if counts.get(state))

@@ -1,0 +1,320 @@
+"""What a run looks like now: events folded into one value, for whoever shows it.
+
+The size of a snapshot follows the slots and the jobs that are in trouble, not the queue: of finished jobs only the first
+``KEPT_DONE`` are kept, the rest are numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import median
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from core.domain import events as ev
+from core.domain.model import TERMINAL, JobState
+
+if TYPE_CHECKING:
+    from core.domain.events import Event
+
+KEPT_DONE = 50
+SAMPLES = 101
+"""How many of the latest durations a median is taken from."""
+
+_BUSY = frozenset({JobState.PREPARED, JobState.RUNNING})
+
+
+class JobView(msgspec.Struct, frozen=True, kw_only=True):
+    """One job, as far as events told.
+
+    Attributes:
+        attempts: executions so far, the present one included.
+        phase: stage of the worker's pipeline; empty when nothing runs.
+        step: step under way, or the one that the last attempt ended in.
+        try_: which try of it.
+        todo: names of steps this attempt has still to do.
+        started: epoch seconds of the present attempt's start, None when none runs.
+        step_started: epoch seconds of the present step's start.
+        seconds: what earlier attempts of this run took.
+        outcome: how the last attempt ended.
+        reason: why, for people; empty for done jobs.
+        retry_at: epoch seconds, while it waits.
+    """
+
+    job: str
+    profile_id: str
+    state: JobState = JobState.QUEUED
+    attempts: int = 0
+    phase: str = ""
+    step: str = ""
+    try_: int = 0
+    todo: tuple[str, ...] = ()
+    steps_done: int = 0
+    steps_total: int = 0
+    started: float | None = None
+    step_started: float | None = None
+    seconds: float = 0.0
+    outcome: str = ""
+    reason: str = ""
+    retry_at: float | None = None
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A run.
+
+    Attributes:
+        run: its number; 0 before it started.
+        at: time of the last event, epoch seconds.
+        total: jobs this run has or had to do.
+        max_concurrent: slots.
+        feed: the last feed that was read.
+        running: jobs that hold a slot, by job ID, in the order they started.
+        others: jobs that ran and are neither running nor done.
+        done: the first ``KEPT_DONE`` that this run finished.
+        ended: how many jobs this run brought to each terminal state.
+        launched: attempts that were told to go.
+        orphans: attempts of earlier runs that were stopped.
+        step_seconds: latest durations by step name, of steps whose body ran.
+        job_seconds: latest durations of attempts that finished their job.
+        stopping: ``drain`` or ``now`` once a stop was asked for.
+        exit_code: once the run has ended.
+        counts: jobs by state over the whole queue, once the run has ended.
+    """
+
+    run: int = 0
+    started_at: float | None = None
+    at: float = 0.0
+    total: int = 0
+    max_concurrent: int = 1
+    feed: ev.FeedRead | None = None
+    running: Mapping[str, JobView] = msgspec.field(default_factory=dict)
+    others: Mapping[str, JobView] = msgspec.field(default_factory=dict)
+    done: Mapping[str, JobView] = msgspec.field(default_factory=dict)
+    ended: Mapping[JobState, int] = msgspec.field(default_factory=dict)
+    launched: int = 0
+    orphans: int = 0
+    step_seconds: Mapping[str, tuple[float, ...]] = msgspec.field(default_factory=dict)
+    job_seconds: tuple[float, ...] = ()
+    stopping: str = ""
+    exit_code: int | None = None
+    counts: Mapping[str, int] = msgspec.field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def finished(self) -> int:
+        """How many jobs this run brought to a terminal state."""
+        return sum(self.ended.values())
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for a retry."""
+        return self._in_state(JobState.WAITING)
+
+    @property
+    def parked(self) -> int:
+        """How many jobs wait for a person."""
+        return self._in_state(JobState.PARKED)
+
+    @property
+    def queued(self) -> int:
+        """How many jobs have not started, or are queued again."""
+        return max(self.total - self.finished - self.waiting - self.parked - len(self.running), 0)
+
+    def _in_state(self, state: JobState) -> int:
+        return sum(view.state is state for view in self.others.values())
+
+
+def fold(snapshot: Snapshot, event: Event) -> Snapshot:  # noqa: C901, PLR0911, PLR0912 - one case for each kind of event
+    """Return what the run looks like after ``event``; an event that changes nothing shown only moves ``at``."""
+    now = msgspec.structs.replace(snapshot, at=event.at)
+    match event:
+        case ev.RunStarted():
+            return Snapshot(
+                run=event.run,
+                started_at=event.at,
+                at=event.at,
+                total=event.queued,
+                max_concurrent=event.max_concurrent,
+                feed=snapshot.feed,
+                step_seconds=snapshot.step_seconds,
+                job_seconds=snapshot.job_seconds,
+            )
+        case ev.FeedRead():
+            # before a run starts its jobs are counted by RunStarted; a feed that grows during a run adds to it
+            more = event.added if now.run and now.exit_code is None else 0
+            return msgspec.structs.replace(now, feed=event, total=now.total + more)
+        case ev.OrphanStopped():
+            return msgspec.structs.replace(now, orphans=now.orphans + 1)
+        case ev.AttemptStarted():
+            return _attempt_started(now, event)
+        case ev.PhaseStarted(phase=phase):
+            return _running(now, event.job, phase=phase, step="", try_=0, step_started=None)
+        case ev.StepsPlanned(done=done, todo=todo):
+            return _running(now, event.job, todo=todo, steps_done=len(done), steps_total=len(done) + len(todo))
+        case ev.StepStarted(step=step, try_=try_):
+            return _running(now, event.job, step=step, try_=try_, step_started=event.at)
+        case ev.StepCommitted():
+            return _step_committed(now, event)
+        case ev.StepFailed(reason=reason):
+            return _running(now, event.job, reason=reason)
+        case ev.AttemptEnded():
+            return _attempt_ended(now, event)
+        case ev.JobChanged():
+            return _job_changed(now, event)
+        case ev.StopAsked(how=how):
+            return msgspec.structs.replace(now, stopping=how)
+        case ev.RunEnded():
+            return msgspec.structs.replace(
+                now, running={}, exit_code=event.exit_code, counts=event.counts, seconds=event.seconds
+            )
+        case _:
+            return now
+
+
+def eta(snapshot: Snapshot, now: float) -> float | None:
+    """Return the seconds until the run is likely to end; None while nothing is known, and 0 when nothing is left.
+
+    Work is counted in seconds of one slot: what the running jobs have still to do by the medians of their steps, and for
+    each job that has not started the median of whole jobs, or until one is done, of a running job's steps. It cannot be
+    shorter than the longest that one running job still needs.
+    """
+    waiting = snapshot.queued + snapshot.waiting
+    if not waiting and not snapshot.running:
+        return 0.0 if snapshot.run else None
+    steps = {name: median(durations) for name, durations in snapshot.step_seconds.items()}
+    if not steps and not snapshot.job_seconds:
+        return None
+    usual = median(steps.values()) if steps else None
+    left = [_left(view, now, steps, usual, snapshot.job_seconds) for view in snapshot.running.values()]
+    work = sum(left) + waiting * _whole(snapshot, steps, usual)
+    slots = max(min(snapshot.max_concurrent, waiting + len(left)), 1)
+    return max([work / slots, *left])
+
+
+def _left(view: JobView, now: float, steps: Mapping[str, float], usual: float | None, jobs: tuple[float, ...]) -> float:
+    if usual is None or not view.todo:
+        spent = now - view.started if view.started is not None else 0.0
+        return max((median(jobs) if jobs else usual or 0.0) - spent, 0.0)
+    needed = sum(steps.get(name, usual) for name in view.todo)
+    under_way = steps.get(view.step, usual) if view.step in view.todo else 0.0
+    spent = now - view.step_started if view.step_started is not None else 0.0
+    return needed - min(under_way, max(spent, 0.0))
+
+
+def _whole(snapshot: Snapshot, steps: Mapping[str, float], usual: float | None) -> float:
+    if snapshot.job_seconds:
+        return median(snapshot.job_seconds)
+    totals = [view.steps_total for view in snapshot.running.values() if view.steps_total]
+    return median(steps.values()) * max(totals, default=len(steps)) if usual is not None else 0.0
+
+
+def _running(snapshot: Snapshot, job: str, **changes: object) -> Snapshot:
+    """Change the view of a running job; of a job that does not run nothing is known to change."""
+    view = snapshot.running.get(job)
+    if view is None:
+        return snapshot
+    changed = msgspec.structs.replace(view, **changes)
+    return msgspec.structs.replace(snapshot, running={**snapshot.running, job: changed})
+
+
+def _known(snapshot: Snapshot, job: str, profile_id: str) -> JobView:
+    for views in (snapshot.running, snapshot.others, snapshot.done):
+        if job in views:
+            return views[job]
+    return JobView(job=job, profile_id=profile_id)
+
+
+def _attempt_started(snapshot: Snapshot, event: ev.AttemptStarted) -> Snapshot:
+    before = _known(snapshot, event.job, event.profile_id)
+    view = JobView(
+        job=event.job,
+        profile_id=event.profile_id,
+        state=JobState.RUNNING,
+        attempts=event.attempt,
+        steps_done=before.steps_done,
+        steps_total=before.steps_total,
+        started=event.at,
+        seconds=before.seconds,
+    )
+    return msgspec.structs.replace(
+        _without(snapshot, event.job),
+        running={**snapshot.running, event.job: view},
+        launched=snapshot.launched + 1,
+    )
+
+
+def _step_committed(snapshot: Snapshot, event: ev.StepCommitted) -> Snapshot:
+    if event.body_ran and not event.recovered:
+        durations = (*snapshot.step_seconds.get(event.step, ()), event.seconds)[-SAMPLES:]
+        snapshot = msgspec.structs.replace(snapshot, step_seconds={**snapshot.step_seconds, event.step: durations})
+    view = snapshot.running.get(event.job)
+    if view is None or event.step not in view.todo:
+        return snapshot
+    todo = tuple(step for step in view.todo if step != event.step)
+    return _running(snapshot, event.job, todo=todo, steps_done=view.steps_done + 1, reason="")
+
+
+def _attempt_ended(snapshot: Snapshot, event: ev.AttemptEnded) -> Snapshot:
+    if event.outcome == "done":
+        durations = (*snapshot.job_seconds, event.seconds)[-SAMPLES:]
+        snapshot = msgspec.structs.replace(snapshot, job_seconds=durations)
+    view = _known(snapshot, event.job, event.profile_id)
+    ended = msgspec.structs.replace(
+        view,
+        attempts=max(view.attempts, event.attempt),
+        phase="",
+        step=event.step or view.step,
+        todo=(),
+        started=None,
+        step_started=None,
+        seconds=view.seconds + event.seconds,
+        outcome=event.outcome,
+        reason=event.reason,
+    )
+    for name in ("running", "others", "done"):
+        views = getattr(snapshot, name)
+        if event.job in views:
+            return msgspec.structs.replace(snapshot, **{name: {**views, event.job: ended}})
+    # an attempt of an earlier run, cut off with its orchestrator, is settled now
+    return msgspec.structs.replace(snapshot, others={**snapshot.others, event.job: ended})
+
+
+def _job_changed(snapshot: Snapshot, event: ev.JobChanged) -> Snapshot:
+    view = _known(snapshot, event.job, event.profile_id)
+    state = JobState(event.state)
+    view = msgspec.structs.replace(
+        view,
+        state=state,
+        attempts=max(event.attempts, view.attempts),
+        steps_done=event.steps_done if event.steps_total else view.steps_done,
+        steps_total=event.steps_total or view.steps_total,
+        reason=event.reason,
+        retry_at=event.retry_at,
+    )
+    rest = _without(snapshot, event.job)
+    if state in TERMINAL:
+        ended = {**rest.ended, state: rest.ended.get(state, 0) + 1}
+        rest = msgspec.structs.replace(rest, ended=ended, total=max(rest.total, sum(ended.values())))
+    if state in _BUSY:
+        return msgspec.structs.replace(rest, running={**rest.running, event.job: view})
+    if state is not JobState.DONE:
+        return msgspec.structs.replace(rest, others={**rest.others, event.job: view})
+    if len(rest.done) < KEPT_DONE:
+        return msgspec.structs.replace(rest, done={**rest.done, event.job: view})
+    return rest
+
+
+def _without(snapshot: Snapshot, job: str) -> Snapshot:
+    """Take a job out of where it was; one that had ended is asked for again and counts as not ended."""
+    for name in ("running", "others", "done"):
+        views = getattr(snapshot, name)
+        if job in views:
+            snapshot = msgspec.structs.replace(
+                snapshot, **{name: {key: view for key, view in views.items() if key != job}}
+            )
+            state = views[job].state
+            if state in TERMINAL:
+                ended = {**snapshot.ended, state: snapshot.ended.get(state, 1) - 1}
+                snapshot = msgspec.structs.replace(snapshot, ended=ended)
+    return snapshot

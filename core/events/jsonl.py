@@ -1,0 +1,150 @@
+"""Events on disk: ``logs/events.jsonl``, one JSON line each, appended with a single write.
+
+Rotation happens when the file is opened, that is between runs, so that whoever follows it during a run keeps following.
+A disk that is full costs events, never the run: what could not be written is kept for a while, tried again, counted, and
+said once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+
+from core.domain.events import encode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from core.clock import Clock
+    from core.domain.events import Event
+
+log = structlog.get_logger(__name__)
+
+MAX_BYTES = 16 * 1024 * 1024
+KEPT_IN_MEMORY = 10_000
+RETRY_AFTER = 1.0
+
+
+def rotated(path: Path, number: int) -> Path:
+    """Return where the ``number``-th older file is; 1 is the youngest of them."""
+    return path.with_name(f"{path.name}.{number}")
+
+
+class JsonlEvents:
+    """Appends events to a file, 0600.
+
+    Attributes:
+        lost: events that will never be written.
+    """
+
+    def __init__(self, path: Path, clock: Clock, *, max_bytes: int = MAX_BYTES, keep: int = 3) -> None:
+        """Rotate if it is time; nothing is raised here either.
+
+        Args:
+            path: the file; its directory is made, 0700, if there is none.
+            clock: for the pause between two tries after an error.
+            max_bytes: size from which a file found at the start is rotated.
+            keep: how many rotated files stay; 0 keeps none.
+        """
+        self.lost = 0
+        self._path = path
+        self._clock = clock
+        self._descriptor: int | None = None
+        self._torn = False
+        self._failing = False
+        self._retry_at = 0.0
+        self._unwritten: deque[bytes] = deque()
+        try:
+            self._rotate(max_bytes, keep)
+        except OSError as exc:
+            _say(logging.WARNING, "events_not_rotated", path=str(path), reason=exc.strerror)
+
+    def emit(self, event: Event) -> None:
+        """Append one event; if that fails, keep it and try again with a later one."""
+        try:
+            line = encode(event)
+        except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as exc:
+            self.lost += 1
+            _say(logging.ERROR, "event_not_written", type=type(event).__name__, reason=type(exc).__name__)
+            return
+        if len(self._unwritten) >= KEPT_IN_MEMORY:
+            self._unwritten.popleft()
+            self.lost += 1
+        self._unwritten.append(line)
+        if self._clock.monotonic() >= self._retry_at:
+            self._write_out()
+
+    def close(self) -> None:
+        """Try once more to write what is left, say what is lost, and release the file."""
+        if self._unwritten:
+            self._write_out()
+        self.lost += len(self._unwritten)
+        self._unwritten.clear()
+        if self.lost:
+            _say(logging.ERROR, "events_lost", path=str(self._path), lost=self.lost)
+        self._release()
+
+    def _write_out(self) -> None:
+        try:
+            while self._unwritten:
+                self._append(self._unwritten[0])
+                self._unwritten.popleft()
+        except OSError as exc:
+            self._retry_at = self._clock.monotonic() + RETRY_AFTER
+            self._release()
+            if not self._failing:
+                self._failing = True
+                _say(logging.ERROR, "events_not_written", path=str(self._path), reason=exc.strerror, errno=exc.errno)
+            return
+        self._retry_at = 0.0
+        if self._failing:
+            self._failing = False
+            _say(logging.INFO, "events_written_again", path=str(self._path), lost=self.lost)
+
+    def _append(self, line: bytes) -> None:
+        descriptor = self._open()
+        data = b"\n" + line if self._torn else line
+        written = os.write(descriptor, data)
+        self._torn = written != len(data)
+        if self._torn:
+            # a full disk takes a part; the next line starts on its own, and readers skip the torn one
+            raise OSError(None, f"only {written} of {len(data)} bytes were taken")
+
+    def _open(self) -> int:
+        if self._descriptor is not None and os.fstat(self._descriptor).st_nlink == 0:
+            self._release()  # somebody removed the file under us
+        if self._descriptor is None:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            os.fchmod(self._descriptor, 0o600)
+            size = os.fstat(self._descriptor).st_size
+            self._torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
+        return self._descriptor
+
+    def _release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _rotate(self, max_bytes: int, keep: int) -> None:
+        if not self._path.exists() or self._path.stat().st_size < max_bytes:
+            return
+        if keep == 0:
+            self._path.unlink()
+            return
+        for number in range(keep - 1, 0, -1):
+            if rotated(self._path, number).exists():
+                rotated(self._path, number).replace(rotated(self._path, number + 1))
+        self._path.replace(rotated(self._path, 1))
+
+
+def _say(level: int, event: str, **fields: Any) -> None:
+    # our own log is likely on the same full disk
+    with contextlib.suppress(OSError):
+        log.log(level, event, **fields)
