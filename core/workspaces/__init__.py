@@ -1,0 +1,1 @@
+"""Private working copies of browser data."""

@@ -1,0 +1,261 @@
+"""Copies a user-data-dir: no caches, no traces of a running browser, nothing that others could read.
+
+The source is only read. Symbolic links are not followed and not copied. What cannot be read is listed, not fatal. A
+SQLite database and its ``-journal`` or ``-wal`` are ordinary files of one directory, so they travel together.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import stat
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from core.errors import NoSpace, WorkspaceError
+from core.workspaces import skip
+from core.workspaces.port import Receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MARGIN = 32 * 1024 * 1024
+"""Bytes that a copy leaves free, for what the browser writes next."""
+
+_FICLONE = 0x40049409
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_CHUNK = 64 * 1024 * 1024
+
+
+class _Plan(msgspec.Struct):
+    directories: list[tuple[str, ...]] = []
+    files: list[tuple[tuple[str, ...], int]] = []
+    skipped: dict[str, int] = {}
+    unreadable: list[str] = []
+
+    def skip(self, name: str) -> None:
+        self.skipped[name] = self.skipped.get(name, 0) + 1
+
+
+def copy(source: Path, target: Path, *, kind: str, service_workers: bool) -> Receipt:
+    """Copy a closed user-data-dir into an empty or missing directory.
+
+    Args:
+        source: what to copy.
+        target: where to; directories get mode 0700, files 0600.
+        kind: what the receipt names as the source.
+        service_workers: whether ``Service Worker`` comes along.
+
+    Returns:
+        What was copied, left out and not readable.
+
+    Raises:
+        NoSpace: before anything was written, or when others used up the room meanwhile.
+        WorkspaceError: the target could not be written.
+    """
+    began = time.monotonic()
+    plan = _scan(source, service_workers=service_workers)
+    _check_room(target.parent, plan)
+    copied = 0
+    count = 0
+    reflink = sys.platform == "linux"
+    try:
+        target.mkdir(mode=0o700, exist_ok=True)
+        for parts in plan.directories:
+            target.joinpath(*parts).mkdir(mode=0o700)
+        for parts, _ in plan.files:
+            try:
+                reader = os.open(source.joinpath(*parts), os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+            except OSError:
+                plan.unreadable.append("/".join(parts))
+                continue
+            try:
+                size, reflink = _copy_file(reader, target.joinpath(*parts), reflink=reflink)
+            finally:
+                os.close(reader)
+            if size is None:
+                plan.unreadable.append("/".join(parts))
+                continue
+            copied += size
+            count += 1
+    except OSError as exc:
+        if exc.errno in _NO_ROOM:
+            raise NoSpace(target, needed=_size(plan), free=shutil.disk_usage(target.parent).free) from exc
+        raise WorkspaceError(f"{target} could not be written: {exc.strerror or exc}") from exc
+    return Receipt(
+        source=kind,
+        files=count,
+        bytes=copied,
+        skipped=plan.skipped,
+        unreadable=tuple(plan.unreadable),
+        seconds=time.monotonic() - began,
+    )
+
+
+def prune(user_data_dir: Path, remove: Callable[[Path], None]) -> dict[str, int]:
+    """Remove from a closed user-data-dir of ours what a copy would leave out; return how many of each.
+
+    Args:
+        user_data_dir: lies in a workspace of ours.
+        remove: called with each directory to remove.
+    """
+    skipped: dict[str, int] = {}
+    for here, directories, files in os.walk(user_data_dir):
+        parts = _parts(here, user_data_dir)
+        for name in list(directories):
+            path = user_data_dir.joinpath(*parts, name)
+            if path.is_symlink() or skip.directory((*parts, name), service_workers=True):
+                directories.remove(name)
+                skipped[name] = skipped.get(name, 0) + 1
+                if path.is_symlink():
+                    path.unlink()
+                else:
+                    remove(path)
+            else:
+                path.chmod(0o700)
+        for name in files:
+            path = user_data_dir.joinpath(*parts, name)
+            if path.is_symlink() or skip.file((*parts, name)):
+                path.unlink(missing_ok=True)
+                skipped[name] = skipped.get(name, 0) + 1
+            else:
+                path.chmod(0o600)
+    return skipped
+
+
+def forget_crash(user_data_dir: Path) -> None:
+    """Say in each profile's ``Preferences`` that the last session ended well.
+
+    ``Crashed`` stands there from every start on and proves nothing; a page "restored" from it would get in a flow's way.
+    A file that is no JSON is left for the verification to find.
+    """
+    for path in user_data_dir.glob("*/Preferences"):
+        try:
+            preferences = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        if not isinstance(preferences, dict):
+            continue
+        profile = preferences.setdefault("profile", {})
+        if not isinstance(profile, dict):
+            continue
+        if profile.get("exit_type") == "Normal" and profile.get("exited_cleanly") is True:
+            continue
+        profile |= {"exit_type": "Normal", "exited_cleanly": True}
+        temp = path.with_name("Preferences.ostler.tmp")
+        with contextlib.suppress(FileNotFoundError):
+            temp.unlink()
+        with os.fdopen(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(json.dumps(preferences, ensure_ascii=False, separators=(",", ":")).encode())
+        temp.replace(path)
+
+
+def _parts(here: str, root: Path) -> tuple[str, ...]:
+    return Path(here).relative_to(root).parts
+
+
+def _scan(source: Path, *, service_workers: bool) -> _Plan:
+    plan = _Plan()
+
+    def unreadable(error: OSError) -> None:
+        plan.unreadable.append(os.path.relpath(error.filename or source, source))
+
+    for here, directories, files in os.walk(source, onerror=unreadable):
+        parts = _parts(here, source)
+        for name in list(directories):
+            if source.joinpath(*parts, name).is_symlink():
+                directories.remove(name)
+                plan.skip("symbolic links")
+            elif skip.directory((*parts, name), service_workers=service_workers):
+                directories.remove(name)
+                plan.skip(name)
+            else:
+                plan.directories.append((*parts, name))
+        for name in files:
+            if skip.file((*parts, name)):
+                plan.skip(name)
+                continue
+            try:
+                found = source.joinpath(*parts, name).lstat()
+            except OSError:
+                plan.unreadable.append("/".join((*parts, name)))
+                continue
+            if stat.S_ISREG(found.st_mode):
+                plan.files.append(((*parts, name), found.st_size))
+            else:
+                plan.skip("symbolic links" if stat.S_ISLNK(found.st_mode) else "special files")
+    return plan
+
+
+def _size(plan: _Plan) -> int:
+    return sum(size for _, size in plan.files)
+
+
+def _check_room(where: Path, plan: _Plan) -> None:
+    while not where.exists():
+        where = where.parent
+    needed = _size(plan) + MARGIN
+    free = shutil.disk_usage(where).free
+    if needed > free:
+        raise NoSpace(where, needed=needed, free=free)
+    if hasattr(os, "statvfs"):
+        found = os.statvfs(where)
+        inodes = len(plan.files) + len(plan.directories)
+        if found.f_files and inodes > found.f_favail:
+            raise NoSpace(where, needed=inodes, free=found.f_favail)
+
+
+def _copy_file(reader: int, target: Path, *, reflink: bool) -> tuple[int | None, bool]:
+    """Return the bytes copied (None: the source could not be read to its end) and whether reflinks may work here."""
+    writer = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        size = os.fstat(reader).st_size
+        if size == 0:
+            return 0, reflink
+        if reflink and _cloned(reader, writer):
+            return size, True
+        try:
+            return _copy_bytes(reader, writer), False
+        except OSError as exc:
+            if exc.errno != errno.EIO:
+                raise
+            target.unlink()
+            return None, False
+    finally:
+        os.close(writer)
+
+
+def _cloned(reader: int, writer: int) -> bool:
+    import fcntl  # noqa: PLC0415 - there is none on Windows
+
+    try:
+        fcntl.ioctl(writer, _FICLONE, reader)
+    except OSError:
+        return False
+    return True
+
+
+def _copy_bytes(reader: int, writer: int) -> int:
+    total = 0
+    if hasattr(os, "copy_file_range"):
+        try:
+            while sent := os.copy_file_range(reader, writer, _CHUNK):
+                total += sent
+        except OSError as exc:
+            if total or exc.errno not in {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}:
+                raise
+        else:
+            return total
+    while block := os.read(reader, 1024 * 1024):
+        view = memoryview(block)
+        while view:
+            view = view[os.write(writer, view) :]
+        total += len(block)
+    return total

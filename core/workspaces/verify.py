@@ -1,0 +1,125 @@
+"""Whether browser data is whole enough to run on. Chromium silently empties a torn database: found here, it is a finding;
+found there, it is a lost login.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from core.workspaces import skip
+
+_DATABASES = ("Cookies", "Login Data", "Web Data")
+_COMPANIONS = ("-journal", "-wal")
+_KEYRING = b"v11"
+
+
+def findings(user_data_dir: Path) -> list[str]:
+    """Return what is wrong, one sentence each with a relative path; empty if all is well.
+
+    Checked: ``PRAGMA quick_check`` on the databases of each profile, JSON of ``Preferences`` and ``Local State``, and that
+    each LevelDB's ``CURRENT`` names a manifest that is there. A file that is missing is no finding.
+    """
+    found: list[str] = []
+    for database in _databases(user_data_dir):
+        found += _of_database(database, user_data_dir)
+    for path in (user_data_dir / "Local State", *sorted(user_data_dir.glob("*/Preferences"))):
+        found += _of_json(path, user_data_dir)
+    for here, directories, files in os.walk(user_data_dir):
+        parts = Path(here).relative_to(user_data_dir).parts
+        directories[:] = [
+            name
+            for name in directories
+            if name != "Extensions" and not skip.directory((*parts, name), service_workers=True)
+        ]
+        found += _of_leveldb(user_data_dir.joinpath(*parts), files, "/".join(parts))
+    return found
+
+
+def keyring_cookies(user_data_dir: Path) -> int:
+    """Return how many cookies are encrypted with a keyring of another session, and so are lost here."""
+    count = 0
+    for database in _databases(user_data_dir):
+        if database.name != "Cookies":
+            continue
+        with contextlib.suppress(sqlite3.Error, OSError), _opened(database, user_data_dir) as connection:
+            rows = connection.execute(
+                "SELECT count(*) FROM cookies WHERE substr(encrypted_value, 1, 3) = ?", (_KEYRING,)
+            )
+            count += int(rows.fetchone()[0])
+    return count
+
+
+def _databases(user_data_dir: Path) -> list[Path]:
+    candidates = [*user_data_dir.glob("*/*"), *user_data_dir.glob("*/Network/*")]
+    return sorted(path for path in candidates if path.name in _DATABASES and path.is_file())
+
+
+@contextlib.contextmanager
+def _opened(database: Path, root: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a generator of one connection
+    """Open read-only; a database with a hot journal is looked at in a copy, where SQLite may roll it back."""
+    hot = [name for suffix in _COMPANIONS if _size(name := database.with_name(database.name + suffix))]
+    if not hot:
+        with contextlib.closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as it:
+            yield it
+        return
+    with tempfile.TemporaryDirectory(prefix=".verify-", dir=root) as scratch:
+        for path in (database, *hot):
+            shutil.copyfile(path, os.path.join(scratch, path.name))  # noqa: PTH118 - scratch is a string
+        with contextlib.closing(sqlite3.connect(os.path.join(scratch, database.name))) as it:  # noqa: PTH118
+            yield it
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _of_database(database: Path, root: Path) -> list[str]:
+    name = database.relative_to(root)
+    try:
+        with _opened(database, root) as connection:
+            rows = [str(row[0]) for row in connection.execute("PRAGMA quick_check(3)")]
+    except sqlite3.Error as exc:
+        return [f"{name}: {exc}"]
+    except OSError as exc:
+        return [f"{name}: {exc.strerror or exc}"]
+    return [] if rows == ["ok"] else [f"{name}: {rows[0] if rows else 'quick_check said nothing'}"]
+
+
+def _of_json(path: Path, root: Path) -> list[str]:
+    try:
+        msgspec.json.decode(path.read_bytes())
+    except FileNotFoundError:
+        return []
+    except OSError as exc:
+        return [f"{path.relative_to(root)}: {exc.strerror or exc}"]
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return [f"{path.relative_to(root)}: not JSON"]
+    return []
+
+
+def _of_leveldb(directory: Path, files: list[str], relative: str) -> list[str]:
+    if "CURRENT" not in files:
+        # a kill while a store was being created leaves a manifest without CURRENT, which LevelDB starts over by itself
+        tables = any(name.endswith((".ldb", ".sst")) for name in files)
+        manifest = any(name.startswith("MANIFEST-") for name in files)
+        return [f"{relative}: no CURRENT"] if tables and manifest else []
+    try:
+        named = (directory / "CURRENT").read_bytes()
+    except OSError as exc:
+        return [f"{relative}/CURRENT: {exc.strerror or exc}"]
+    manifest_name = named.removesuffix(b"\n").decode("ascii", "replace")
+    if not named.endswith(b"\n") or not manifest_name.startswith("MANIFEST-"):
+        return [f"{relative}/CURRENT: names no manifest"]
+    if manifest_name not in files or not _size(directory / manifest_name):
+        return [f"{relative}/CURRENT: names {manifest_name}, which is missing or empty"]
+    return []
