@@ -136,6 +136,7 @@ class Redaction:
         return {self._text(str(key)): self._clean(value) for key, value in event.items()}
 
     def _clean(self, value: Any) -> Any:
+        clean: Any
         match value:
             case None | bool() | float():
                 clean = value
