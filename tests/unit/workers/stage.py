@@ -1,0 +1,171 @@
+"""What the tests of a run start from: memory stores, a browser that does as it is told, a channel without another side."""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from core.clock import ManualClock
+from core.domain.messages import Hello, WorkerSettings
+from core.domain.model import JobSpec, ProcessStamp
+from core.errors import BrowserLost
+from core.profiles.memory import MemoryProfileLocks, MemoryProfileStore
+from core.redaction import Redactor
+from core.state.memory import MemoryLoginStateStore, MemorySelectorCache, MemorySessionStore
+from core.state.port import LoginState
+from core.workspaces.memory import MemoryWorkspaces
+from workers.record import Stores
+from workers.runner import Ports, run
+from workers.scripted import ScriptedControl
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from core.browser.port import BrowserRequest
+    from core.domain.outcome import Outcome
+    from workers.steps import Flow
+
+STAMP = ProcessStamp(host="here", pid=42, started=1.0)
+PROFILE = "p1"
+
+
+class Match:
+    """What a locator of the scripted page is."""
+
+    def __init__(self, page: Page, selector: str) -> None:
+        self._page = page
+        self.selector = selector
+
+    @property
+    def first(self) -> Match:
+        return self
+
+    async def is_visible(self) -> bool:
+        await anyio.lowlevel.checkpoint()
+        self._page.asked.append(self.selector)
+        return self.selector in self._page.visible
+
+
+class Page:
+    """A page that shows the selectors it is given."""
+
+    def __init__(self, url: str = "https://shop.example/cart?x=1") -> None:
+        self.url = url
+        self.visible: set[str] = set()
+        self.asked: list[str] = []
+
+    def locator(self, selector: str) -> Match:
+        return Match(self, selector)
+
+    def get_by_role(self, role: str, *, name: str | None, exact: bool) -> Match:
+        return Match(self, f"role:{role}:{name}")
+
+    def get_by_text(self, text: str, *, exact: bool) -> Match:
+        return Match(self, f"text:{text}")
+
+
+class Browser:
+    """An open browser of the script."""
+
+    name = "Scripted"
+    version = "1.0"
+    pid = None
+
+    def __init__(self, script: Browsers) -> None:
+        self._script = script
+        self.context: Any = object()
+        self.lost = anyio.Event()
+        self.pages = [Page()]
+
+    async def page(self) -> Page:
+        return self.pages[-1]
+
+    async def fresh_page(self) -> Page:
+        self.pages.append(Page())
+        return self.pages[-1]
+
+    async def export(self, level: str, previous: LoginState | None, now: float) -> LoginState:
+        if self.lost.is_set():
+            raise BrowserLost("gone")
+        self._script.exports.append(level)
+        cookies = [{"name": "n", "value": str(len(self._script.exports))}]
+        return LoginState(cookies=cookies, level=level, exported_at=now)
+
+
+class Browsers:
+    """A provider: keeps what it was asked for; fails to open as often as it is told."""
+
+    def __init__(self) -> None:
+        self.requests: list[BrowserRequest] = []
+        self.opened: list[Browser] = []
+        self.exports: list[str] = []
+        self.closed = 0
+        self.failures: deque[Exception] = deque()
+
+    @asynccontextmanager
+    async def open(self, request: BrowserRequest) -> AsyncIterator[Browser]:
+        self.requests.append(request)
+        if self.failures:
+            raise self.failures.popleft()
+        browser = Browser(self)
+        self.opened.append(browser)
+        try:
+            yield browser
+        finally:
+            self.closed += 1
+
+
+class Theatre:
+    """All that an attempt acts through; several attempts may run in it, one after the other."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.locks = MemoryProfileLocks(self.clock)
+        self.profiles = MemoryProfileStore()
+        self.sessions = MemorySessionStore()
+        self.logins = MemoryLoginStateStore()
+        self.selectors = MemorySelectorCache()
+        self.workspaces = MemoryWorkspaces()
+        self.browsers = Browsers()
+        self.redactor = Redactor()
+        self.control = ScriptedControl()
+
+    async def play(
+        self, flow: Flow, *, attempt: int = 1, params: dict[str, Any] | None = None, **settings: Any
+    ) -> Outcome:
+        """Run one attempt of a flow."""
+        flow.name = flow.name or "test"
+        hello = Hello(
+            job=JobSpec(id="j1", profile_id=PROFILE, flow="/flows/test.py", params=params or {}),
+            attempt=attempt,
+            nonce="nonce",
+            settings=WorkerSettings(state_dir="/memory", log_dir="/memory/logs", **settings),
+        )
+        ports = Ports(
+            locks=self.locks,
+            profiles=self.profiles,
+            stores=Stores(self.sessions, self.logins),
+            selectors=self.selectors,
+            workspaces=self.workspaces,
+            browsers=self.browsers,
+            control=self.control,
+            clock=self.clock,
+            redactor=self.redactor,
+            standing_fence=lambda _: 0,
+            load_flow=lambda _: flow,
+        )
+        return await run(hello, ports, STAMP)
+
+    def again(self) -> ScriptedControl:
+        """A new worker's channel."""
+        self.control = ScriptedControl()
+        return self.control
+
+    @property
+    def session(self) -> Any:
+        stored = self.sessions.read(PROFILE)
+        assert stored is not None
+        return stored.value
