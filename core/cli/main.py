@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from core.cli import identity, session
 from core.domain.outcome import ExitCode
@@ -32,7 +32,13 @@ _EXIT_CODES: tuple[tuple[type[OstlerError], ExitCode], ...] = (
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong without repeating what was typed: it may be a secret in the wrong place."""
+    """Knows the options of all commands, at any place, and does not repeat what was typed: it may be a secret."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
+        # suppressed, not None: a subcommand's default would overwrite what stands before its name
+        help_ = "where everything durable is"
+        self.add_argument("--state-dir", metavar="DIR", default=argparse.SUPPRESS, help=help_)
 
     def error(self, message: str) -> NoReturn:
         if message.startswith("unrecognized arguments"):
@@ -42,9 +48,9 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's grammar; ``run`` of the parsed arguments is the command to call."""
-    top = _Parser(prog="ostler", description="Looks after the profiles that the orchestrator runs.", allow_abbrev=False)
-    top.add_argument("--state-dir", metavar="DIR", default=None, help="where everything durable is")
-    groups = top.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    top = _Parser(prog="ostler", description="Looks after the profiles that the orchestrator runs.")
+    top.set_defaults(state_dir=None)
+    groups = top.add_subparsers(metavar="COMMAND", required=True)
     for group in _GROUPS:
         group.register(groups)
     return top

@@ -1,0 +1,134 @@
+"""The laws of ``ProfileStore``, for the files and for the fake."""
+
+from __future__ import annotations
+
+import stat
+
+import msgspec
+import pytest
+
+from core.errors import BadInput, StateCorrupt
+from core.profiles.memory import MemoryProfileStore
+from core.profiles.port import ProfileMetadata
+from core.profiles.store import FileProfileStore
+
+NOW = 1_795_212_000.0  # 2026-11-20T22:00:00Z
+
+
+@pytest.fixture(params=["files", "memory"])
+def store(request, state_dir):
+    return FileProfileStore(state_dir) if request.param == "files" else MemoryProfileStore()
+
+
+def test_ensure_creates_once(store):
+    """A profile that is missing is created with platform ``custom``; one that is there is returned as it is."""
+    assert store.read("a") is None
+    created = store.ensure("a", NOW)
+    assert (created.profile_id, created.platform, created.status) == ("a", "custom", "inactive")
+    assert created.created_at == created.last_used == "2026-11-20T22:00:00Z"
+    assert store.ensure("a", NOW + 5000) == created
+    assert store.read("a") == created
+
+
+def test_what_was_written_is_read(store):
+    """Every field comes back, and a later write replaces them all, also by nothing."""
+    full = ProfileMetadata(
+        profile_id="a",
+        platform="telegram",
+        platform_version="1",
+        created_at="2026-11-20T20:00:00Z",
+        last_used="2026-11-20T21:00:00Z",
+        status="active",
+        lock_pid=12,
+        flow="f.py",
+        device="mobile",
+        proxy="http://u:p@h:1",
+        locale="de-DE",
+        timezone="Europe/Berlin",
+        browser="Chromium",
+        browser_version="156",
+        generation=3,
+    )
+    store.write(full)
+    assert store.read("a") == full
+    store.write(ProfileMetadata(profile_id="a", created_at="2026-11-20T20:00:00Z", last_used="2026-11-20T21:00:00Z"))
+    assert (store.read("a").proxy, store.read("a").generation) == (None, 0)
+
+
+def test_what_is_read_is_a_copy(store):
+    """Changing what was read changes nothing in the store."""
+    store.ensure("a", NOW)
+    store.read("a").status = "active"
+    assert store.read("a").status == "inactive"
+
+
+def test_an_id_is_never_a_path(store):
+    """What cannot be an ID is refused before a path is made of it."""
+    for act in (lambda: store.read("../a"), lambda: store.ensure("../a", NOW)):
+        with pytest.raises(BadInput):
+            act()
+
+
+# --- files only ------------------------------------------------------------------------------------------------------
+
+
+def test_the_layout(state_dir):
+    """A new profile is a private directory of the documented shape, its metadata plain JSON with the published names."""
+    FileProfileStore(state_dir).ensure("a", NOW)
+    root = state_dir / "profiles" / "a"
+    assert {entry.name for entry in root.iterdir()} == {"metadata.json", "browser_profile", "cache"}
+    for directory in (root, root / "browser_profile", root / "cache"):
+        assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    assert stat.S_IMODE((root / "metadata.json").stat().st_mode) == 0o600
+    metadata = msgspec.json.decode((root / "metadata.json").read_bytes())
+    assert {"profile_id", "platform", "created_at", "last_used", "status"} <= set(metadata)
+
+
+def test_a_half_made_profile_is_none(state_dir):
+    """Directories without metadata, as a kill leaves them, are no profile yet, and the next try completes them."""
+    (state_dir / "profiles" / "a" / "cache").mkdir(parents=True)
+    store = FileProfileStore(state_dir)
+    assert store.read("a") is None
+    assert store.ensure("a", NOW).profile_id == "a"
+
+
+def test_unknown_fields_are_kept(state_dir):
+    """What a person or a later version wrote beside our fields survives our writes."""
+    path = state_dir / "profiles" / "a" / "metadata.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"profile_id": "a", "platform_config": {"api_id": 1}, "proxy": "http://h:1"}')
+    store = FileProfileStore(state_dir)
+    metadata = store.read("a")
+    metadata.proxy = None
+    store.write(metadata)
+    written = msgspec.json.decode(path.read_bytes())
+    assert written["platform_config"] == {"api_id": 1}
+    assert "proxy" not in written
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"profile_id": 1}',
+        b'{"profile_id": "b"}',
+        b'{"profile_id": "a", "status": "dancing"}',
+        b'{"profile_id": "a", "created_at": "yesterday"}',
+        b'{"profile_id": "a", "device": "watch"}',
+    ],
+)
+def test_what_is_no_metadata_is_corrupt(state_dir, content):
+    """A file that does not say what a metadata file must is refused by name, not replaced."""
+    path = state_dir / "profiles" / "a" / "metadata.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    store = FileProfileStore(state_dir)
+    for act in (lambda: store.read("a"), lambda: store.ensure("a", NOW)):
+        with pytest.raises(StateCorrupt) as caught:
+            act()
+        assert caught.value.path == path
+    assert path.read_bytes() == content
