@@ -137,5 +137,6 @@ def decide(  # noqa: C901, PLR0911 - one case an outcome
 
 
 def _again(policy: RetryPolicy, after: Counters, nth: int, *, now: float, jitter: float, reason: str) -> Decision:
-    delay = min(policy.max_delay, policy.base_delay * 2.0 ** (nth - 1))
+    # a raised poison limit lets the count grow beyond what a float can double
+    delay = min(policy.max_delay, policy.base_delay * 2.0 ** min(nth - 1, 64))
     return Decision(event=JobEvent.RETRY, counters=after, retry_at=now + delay * (1 + jitter / 4), reason=reason)

@@ -5,6 +5,7 @@ The field names are those of the session file. Functions return new values; the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from core.domain.model import Device
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 SECRET_FIELDS = frozenset({"password", "two_fa_secret", "recovery_codes", "api_key", "token", "secret"})
 """Names of identity fields and outputs whose values are masked wherever they are shown, whole or as a suffix
@@ -98,17 +99,25 @@ def is_secret(name: str) -> bool:
 
 
 def secrets_of(session: SessionState) -> list[str]:
-    """Return the values that no log, event or message may show."""
+    """Return the values that no log, event or message may show, each once.
+
+    Each place is looked through on its own: two of them may use the same name.
+    """
     identity = msgspec.structs.asdict(session.identity)
-    named = {**identity.pop("extra"), **identity, **session.outputs}
-    for notes in session.remembered.values():
-        named |= notes
-    found: list[str] = []
-    for name, value in named.items():
-        if is_secret(name):
-            values = value if isinstance(value, (list, tuple)) else [value]
-            found += [str(item) for item in values if item not in (None, "")]
-    return found
+    places = (identity.pop("extra"), identity, session.outputs, *session.remembered.values())
+    return list(dict.fromkeys(text for place in places for text in _secrets_in(place, secret=False)))
+
+
+def _secrets_in(value: Any, *, secret: bool) -> Iterator[str]:
+    """Yield what is secret in ``value``: all of it under a secret name, else what stands under one inside."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _secrets_in(inner, secret=secret or is_secret(str(name)))
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for inner in value:
+            yield from _secrets_in(inner, secret=secret)
+    elif secret and value not in (None, "", True, False):
+        yield str(value)
 
 
 def reset(session: SessionState, flag: str | None = None) -> SessionState:

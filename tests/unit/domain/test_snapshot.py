@@ -1,0 +1,269 @@
+"""A run as it looks now."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from core.domain import events as ev
+from core.domain.model import JobState
+from core.domain.snapshot import KEPT_DONE, SAMPLES, Snapshot, eta, fold
+
+
+def of(job: str = "a", attempt: int = 1) -> dict:
+    return {"profile_id": job, "job": job, "attempt": attempt}
+
+
+def started(queued: int = 3, slots: int = 2) -> ev.RunStarted:
+    return ev.RunStarted(at=100.0, run=1, queued=queued, max_concurrent=slots)
+
+
+def go(job: str = "a", attempt: int = 1, at: float = 101.0) -> ev.AttemptStarted:
+    return ev.AttemptStarted(at=at, pid=1, fence=1, **of(job, attempt))
+
+
+def planned(*todo: str, job: str = "a", done: tuple[str, ...] = ()) -> ev.StepsPlanned:
+    return ev.StepsPlanned(at=101.0, done=done, todo=todo, **of(job))
+
+
+def committed(step: str, seconds: float = 4.0, job: str = "a", **more) -> ev.StepCommitted:
+    return ev.StepCommitted(at=105.0, step=step, seconds=seconds, **of(job), **more)
+
+
+def ended(outcome: str, job: str = "a", seconds: float = 8.0, reason: str = "", step: str = "") -> ev.AttemptEnded:
+    return ev.AttemptEnded(at=110.0, outcome=outcome, reason=reason, step=step, seconds=seconds, **of(job))
+
+
+def changed(state: str, job: str = "a", **more) -> ev.JobChanged:
+    return ev.JobChanged(at=110.0, profile_id=job, job=job, state=state, **more)
+
+
+def after(*events, start: Snapshot | None = None) -> Snapshot:
+    return functools.reduce(fold, events, start or Snapshot())
+
+
+def test_a_job_from_start_to_done():
+    """Each event shows where it stands; at the end it is a row among the done, with its time."""
+    run = after(started(), go(), ev.PhaseStarted(at=101.0, phase="clone", **of()))
+    assert run.running["a"].phase == "clone"
+    assert (run.launched, run.queued, len(run.running)) == (1, 2, 1)
+    run = after(
+        planned("log in", "order", done=("mail",)),
+        ev.StepStarted(at=102.0, step="log in", try_=1, **of()),
+        ev.StepFailed(at=103.0, step="log in", try_=1, reason="slow", will_retry=True, **of()),
+        ev.StepStarted(at=103.0, step="log in", try_=2, **of()),
+        start=run,
+    )
+    view = run.running["a"]
+    assert (view.step, view.try_, view.reason, view.steps_done, view.steps_total) == ("log in", 2, "slow", 1, 3)
+    run = after(committed("log in"), committed("order"), start=run)
+    assert (run.running["a"].steps_done, run.running["a"].todo, run.running["a"].reason) == (3, (), "")
+    run = after(ended("done"), changed("done", steps_done=3, steps_total=3, attempts=1), start=run)
+    assert run.running == {}
+    view = run.done["a"]
+    assert (view.state, view.steps_done, view.seconds, view.attempts, view.started) == (JobState.DONE, 3, 8.0, 1, None)
+    assert (run.finished, run.queued, run.ended) == (1, 2, {JobState.DONE: 1})
+    assert run.job_seconds == (8.0,)
+
+
+def test_a_retry_counts_attempts_and_adds_up_time():
+    """Between its attempts a job waits; its row keeps what it has cost."""
+    run = after(
+        started(1),
+        go(),
+        ended("failed", reason="no button", step="order"),
+        changed("waiting", retry_at=120.0, reason="no button", attempts=1),
+    )
+    view = run.others["a"]
+    assert (run.waiting, run.queued, run.finished) == (1, 0, 0)
+    assert (view.retry_at, view.reason, view.step, view.outcome) == (120.0, "no button", "order", "failed")
+    run = after(go(attempt=2), start=run)
+    assert (run.running["a"].attempts, run.running["a"].reason, run.others) == (2, "", {})
+    run = after(ended("done", seconds=2.0), changed("done"), start=run)
+    assert run.done["a"].seconds == 10.0
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_end_of_an_attempt_and_of_its_job_may_come_in_either_order(order):
+    """Nothing is counted twice and nothing comes back to life."""
+    run = after(started(1), go(), *[ended("done"), changed("done")][::order])
+    assert (run.running, run.others, list(run.done), run.finished) == ({}, {}, ["a"], 1)
+    assert run.done["a"].seconds == 8.0
+
+
+def test_parked_cancelled_and_interrupted_jobs():
+    """Each has its place in the counts."""
+    run = after(
+        started(4),
+        changed("parked", job="p", reason="a code"),
+        changed("cancelled", job="c"),
+        go("i"),
+        ended("interrupted", job="i"),
+        changed("queued", job="i"),
+    )
+    assert (run.parked, run.finished, run.queued, run.waiting) == (1, 1, 2, 0)
+    assert set(run.others) == {"p", "c", "i"}
+
+
+def test_a_prepared_job_holds_a_slot():
+    """From its claim on."""
+    run = after(started(2), changed("prepared"))
+    assert (len(run.running), run.queued) == (1, 1)
+    assert len(after(go(), changed("running"), start=run).running) == 1
+
+
+def test_a_job_asked_for_again_is_not_finished_any_more():
+    """Whether it had failed or was done."""
+    run = after(started(2), changed("failed", job="f"), changed("done", job="d"))
+    assert run.finished == 2
+    run = after(changed("queued", job="f"), changed("queued", job="d"), start=run)
+    assert (run.finished, run.queued) == (0, 2)
+
+
+def test_a_feed_that_grows_during_a_run_adds_to_its_total():
+    """Before the run its jobs are counted by the start; after it they are for the next."""
+    feed = ev.FeedRead(at=99.0, source="q", added=3, updated=0, unchanged=0, done=0, cancelled=0)
+    run = after(feed, started(3))
+    assert (run.total, run.feed) == (3, feed)
+    run = after(feed, start=run)
+    assert run.total == 6
+    over = after(ev.RunEnded(at=120.0, run=1, exit_code=0, counts={}, seconds=1.0), feed, start=run)
+    assert over.total == 6
+
+
+def test_more_ends_than_were_known_widen_the_total():
+    """A bar never passes its end."""
+    run = after(started(0), changed("failed", job="x"))
+    assert (run.total, run.finished, run.queued) == (1, 1, 0)
+
+
+def test_the_end_of_a_run():
+    """What the orchestrator says at its end is kept as it says it."""
+    run = after(
+        started(1),
+        go(),
+        ev.StopAsked(at=111.0, how="drain"),
+        ev.OrphanStopped(at=111.0, processes=3, **of("o")),
+        ev.BrowserClosed(at=111.0, **of()),
+        ev.RunEnded(at=112.0, run=1, exit_code=6, counts={"queued": 1}, seconds=12.0),
+    )
+    assert (run.stopping, run.orphans, run.exit_code, run.counts, run.seconds, run.at) == (
+        "drain",
+        1,
+        6,
+        {"queued": 1},
+        12.0,
+        112.0,
+    )
+    assert run.running == {}
+
+
+def test_an_attempt_of_an_earlier_run_that_is_settled_now_is_known():
+    """It was never started in this run, and shows with what its end says."""
+    run = after(started(1), ended("interrupted", reason="its orchestrator went away"))
+    assert run.others["a"].outcome == "interrupted"
+
+
+def test_events_of_jobs_that_do_not_run_change_no_row():
+    """A late word of a worker that is gone."""
+    run = after(started(1), ev.PhaseStarted(at=1.0, phase="x", **of()), committed("order"), planned("x"))
+    assert (run.running, run.others) == ({}, {})
+    assert run.step_seconds == {"order": (4.0,)}
+
+
+def test_steps_found_done_are_no_measure_of_time():
+    """Neither one that was already true, nor one announced late."""
+    run = after(started(1), committed("a", body_ran=False), committed("b", recovered=True))
+    assert run.step_seconds == {}
+
+
+def test_a_snapshot_stays_small():
+    """Of thousands of finished jobs only some rows and durations are kept; all are counted."""
+    run = started(2000)
+    snapshot = after(run)
+    for number in range(300):
+        name = f"j{number}"
+        snapshot = after(go(name), committed("s", job=name), ended("done", name), changed("done", name), start=snapshot)
+    assert (len(snapshot.done), snapshot.finished) == (KEPT_DONE, 300)
+    assert (len(snapshot.job_seconds), len(snapshot.step_seconds["s"])) == (SAMPLES, SAMPLES)
+
+
+def test_a_fold_changes_nothing_in_place():
+    """An older snapshot may still be drawn."""
+    before = after(started(2), go())
+    rows = dict(before.running)
+    after(planned("x"), committed("x"), ended("done"), changed("done"), start=before)
+    assert before.running == rows
+    assert before.step_seconds == {}
+
+
+def test_a_new_run_starts_anew_and_keeps_what_durations_were_learnt():
+    """A reader of the log sees run after run."""
+    run = after(started(1), go(), committed("s"), ended("done"), changed("failed"), started(5))
+    assert (run.total, run.launched, run.others, run.finished) == (5, 0, {}, 0)
+    assert (run.step_seconds, run.job_seconds) == ({"s": (4.0,)}, (8.0,))
+
+
+# --- ETA -------------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_known_at_first():
+    """No number is better than a wrong one."""
+    assert eta(Snapshot(), 0.0) is None
+    assert eta(after(started(3)), 100.0) is None
+    assert eta(after(started(3), go(), planned("x")), 101.0) is None
+
+
+def test_nothing_left_takes_no_time():
+    """Also when the rest is parked."""
+    assert eta(after(started(0)), 100.0) == 0.0
+    assert eta(after(started(1), changed("parked")), 100.0) == 0.0
+
+
+def test_steps_that_are_known_speak_for_those_that_are_not():
+    """Two slots, three jobs of two steps: 4 s known for one of them."""
+    run = after(started(3), go(), planned("one", "two"), committed("one"), go("b"), planned("one", "two", job="b"))
+    # a has "two" left (4 s, as "one" took), b both (8 s), the third is not started (8 s): 20 s of work for two slots
+    assert eta(run, 105.0) == 10.0
+
+
+def test_the_step_under_way_counts_for_what_is_left_of_it():
+    """And never for less than nothing."""
+    run = after(
+        started(1),
+        go(),
+        planned("one", "two"),
+        committed("one"),
+        ev.StepStarted(at=106.0, step="two", try_=1, **of()),
+    )
+    assert eta(run, 109.0) == 1.0
+    assert eta(run, 200.0) == 0.0
+    assert eta(run, 90.0) == 4.0  # a clock that was set back adds no time
+
+
+def test_whole_jobs_are_the_better_measure_once_one_is_done():
+    """Four jobs of 8 s each behind one slot."""
+    run = after(started(5, slots=1), go(), ended("done"), changed("done"))
+    assert eta(run, 110.0) == 32.0
+
+
+def test_a_job_whose_steps_are_not_known_yet_takes_as_long_as_others():
+    """Less what it has run already."""
+    run = after(started(2, slots=1), go(), ended("done"), changed("done"), go("b", at=110.0))
+    assert eta(run, 113.0) == 5.0
+    prepared = after(started(2, slots=1), committed("s"), changed("prepared"))
+    assert eta(prepared, 110.0) == 8.0
+
+
+def test_it_is_never_shorter_than_the_longest_single_job():
+    """Many slots do not make one job quicker."""
+    run = after(started(2, slots=9), go(), planned("one", "two", "three"), go("b"), planned("one", job="b"))
+    run = after(committed("one", job="b"), start=run)
+    assert eta(run, 105.0) == 12.0
+
+
+def test_waiting_jobs_are_work():
+    """They come back."""
+    run = after(started(1, slots=1), go(), committed("s"), ended("failed"), changed("waiting", retry_at=130.0))
+    assert eta(run, 111.0) == 4.0

@@ -1,0 +1,85 @@
+"""Events and messages: what is sent is what is read, each kind of them."""
+
+from __future__ import annotations
+
+import typing
+
+import msgspec
+import pytest
+
+from core.domain import events, messages
+from core.domain.model import JobSpec, ProcessStamp
+from core.domain.outcome import EXIT_CODES, Waiting
+from core.domain.session import StepSpec
+
+VALUES = {
+    int: 7,
+    float: 1.5,
+    str: 'tricky " \n \u2028 é',
+    bool: True,
+    int | None: None,
+    float | None: 2.5,
+    str | None: None,
+    tuple[str, ...]: ("a", "b"),
+    dict[str, str]: {"a": "b"},
+    dict[str, int]: {"done": 3},
+    dict[str, typing.Any]: {"deep": [1, None, {"x": "y"}]},
+    tuple[StepSpec, ...]: (StepSpec(name="a", flag="f", requires=("g",)),),
+    JobSpec: JobSpec(id="j", profile_id="p", flow="/f.py", params={"n": 1}),
+    ProcessStamp: ProcessStamp(host="h", pid=1, started=2.0, boot_id="b", pid_namespace="n"),
+    messages.WorkerSettings: messages.WorkerSettings(state_dir="/s", log_dir="/l"),
+    messages.Outcome: Waiting(step="s", why="w"),
+}
+
+
+def example(kind):
+    """Build one with a telling value in each field."""
+    return kind(
+        **{name: VALUES[hint] for name, hint in typing.get_type_hints(kind).items() if name in kind.__struct_fields__}
+    )
+
+
+@pytest.mark.parametrize("kind", typing.get_args(events.Event), ids=lambda kind: kind.__name__)
+def test_each_event_is_one_line_and_comes_back(kind):
+    """With ``type`` and ``at``, and no line break inside."""
+    event = example(kind)
+    line = events.encode(event)
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert events.decode(line) == event
+    assert {"type", "at"} <= set(msgspec.json.decode(line))
+
+
+@pytest.mark.parametrize("line", [b"", b"{", b"[]", b'{"type":"unknown","at":1}', b'{"type":"stop_asked"}'])
+def test_what_is_no_event_is_refused(line):
+    """With msgspec's own errors."""
+    with pytest.raises(msgspec.DecodeError):
+        events.decode(line)
+
+
+@pytest.mark.parametrize(
+    ("union", "kind"),
+    [(union, kind) for union in (messages.Down, messages.Up) for kind in typing.get_args(union)],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_each_message_comes_back_as_itself(union, kind):
+    """The tags of one direction tell its messages apart."""
+    message = example(kind)
+    assert msgspec.json.decode(msgspec.json.encode(message), type=union) == message
+
+
+@pytest.mark.parametrize("kind", EXIT_CODES, ids=lambda kind: kind.__name__)
+def test_each_outcome_travels_in_the_last_word(kind):
+    """``Finished`` carries the closed union."""
+    message = messages.Finished(outcome=example(kind))
+    assert msgspec.json.decode(msgspec.json.encode(message), type=messages.Up) == message
+
+
+def test_a_description_of_a_flow_comes_back():
+    """What ``--describe`` prints."""
+    described = messages.FlowDescription(
+        name="demo",
+        steps=(StepSpec(name="a"),),
+        problems=(messages.ParamProblem(index=1, field="n", message="expected int"),),
+    )
+    assert msgspec.json.decode(msgspec.json.encode(described), type=messages.FlowDescription) == described
