@@ -1,0 +1,60 @@
+"""A flow without a browser that appends one fsynced line to a file for each thing that happens, and then does as told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import anyio
+import msgspec
+
+from workers.steps import Context, Flow
+
+
+class Params(msgspec.Struct):
+    """What a test wants of it.
+
+    Attributes:
+        marks: file of lines.
+        then: what the second step does the first time: ``end``, ``block``, ``wait``, ``die``.
+    """
+
+    marks: str
+    then: str = "end"
+
+
+flow = Flow("marks", params=Params, browser=False)
+
+
+@flow.step
+async def first(ctx: Context) -> None:
+    """Be done at once."""
+    mark(ctx, "first")
+
+
+@flow.step
+async def second(ctx: Context) -> None:
+    """Do as told, if nobody has done it before."""
+    told = ctx.params.then if ctx.recall("seen") is None else "end"
+    ctx.remember("seen", True)  # noqa: FBT003 - a note, no switch
+    mark(ctx, "second begins")
+    if told == "block":
+        time.sleep(120)  # noqa: ASYNC251 - blocking is the point
+    elif told == "wait":
+        await anyio.sleep(120)
+    elif told == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif told == "thread":
+        threading.Thread(target=time.sleep, args=(120,)).start()
+    mark(ctx, "second")
+
+
+def mark(ctx: Context, text: str) -> None:
+    """Append one fsynced line."""
+    with Path(ctx.params.marks).open("a", encoding="utf-8") as marks:
+        marks.write(text + "\n")
+        marks.flush()
+        os.fsync(marks.fileno())
