@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from core.console.plain import PlainConsole
 from core.events.port import EventSink
@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 
 
 class RunConsole(EventSink, Protocol):
-    """Shows a run as its events come. ``emit`` never raises and never waits for whoever reads."""
+    """Shows a run as its events come, and its report at ``RunEnded``. ``emit`` never raises and waits for no reader."""
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        ...
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        ...
 
     def close(self) -> None:
         """Give the terminal back, and wait a moment until what was said is written; safe to call twice."""

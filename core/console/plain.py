@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from core.console.output import LineWriter, PatientStream
 from core.console.report import as_lines
@@ -33,6 +33,12 @@ class PlainConsole:
         if isinstance(event, ev.RunEnded):
             for line in as_lines(self._snapshot):
                 self._writer.write(line)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Wait until what was said is written."""

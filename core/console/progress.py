@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Self, cast
 
 from rich.console import Console
 from rich.live import Live
@@ -58,6 +58,12 @@ class ProgressConsole:
         elif isinstance(event, ev.RunEnded):
             self._live.stop()
             self._report()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Give the terminal back."""

@@ -37,7 +37,8 @@ def summary(snapshot: Snapshot) -> str:
         counts = dict(snapshot.ended)
     everything = said(counts) or "no jobs"
     if snapshot.launched == 0 and snapshot.total == 0:
-        return f"{everything}, nothing to do"
+        again = any(counts.get(state) for state in (JobState.FAILED, JobState.QUARANTINED))
+        return f"{everything}, nothing to do" + (" (--retry-failed tries them again)" if again else "")
     stopped = "stopped: " if snapshot.stopping else ""
     return f"{stopped}{everything} in {duration(snapshot.seconds)}"
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from core.domain.events import Event
     from core.events.port import EventSink
 
@@ -17,8 +19,8 @@ log = structlog.get_logger(__name__)
 class FanOut:
     """Passes each event to all sinks, in their order. A sink that breaks the law and raises is named once, and left in."""
 
-    def __init__(self, *sinks: EventSink) -> None:
-        self._sinks = sinks
+    def __init__(self, sinks: Sequence[EventSink]) -> None:
+        self._sinks = tuple(sinks)
         self._named: set[int] = set()
 
     def emit(self, event: Event) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from core.domain.events import StepCommitted, StepsPlanned
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
 
     from core.domain.model import AttemptRecord
 
+TAIL = 32 * 1024 * 1024
+"""How much of a file's end is looked at, in bytes: attempts that were cut off are the latest ones."""
 _MARKS = (b'"steps_planned"', b'"step_committed"')
 
 
 class JsonlHistory:
-    """The event log and its youngest rotated file, read once per call."""
+    """Over ``logs/events.jsonl`` and its youngest rotated file: opening the log may just have rotated it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -50,6 +53,7 @@ class JsonlHistory:
         for path in (rotated(self._path, 1), self._path):
             try:
                 with path.open("rb") as stream:
+                    stream.seek(max(stream.seek(0, os.SEEK_END) - TAIL, 0))
                     for line in stream:
                         # most lines are of other kinds; parsing only what looks right keeps a restart quick
                         if any(mark in line for mark in _MARKS):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import structlog
 
+from core.clock import SystemClock
 from core.domain.events import encode
 
 if TYPE_CHECKING:
@@ -36,25 +37,25 @@ def rotated(path: Path, number: int) -> Path:
     return path.with_name(f"{path.name}.{number}")
 
 
-class JsonlEvents:
+class JsonlSink:
     """Appends events to a file, 0600.
 
     Attributes:
         lost: events that will never be written.
     """
 
-    def __init__(self, path: Path, clock: Clock, *, max_bytes: int = MAX_BYTES, keep: int = 3) -> None:
+    def __init__(self, path: Path, clock: Clock | None = None, *, max_bytes: int = MAX_BYTES, keep: int = 3) -> None:
         """Rotate if it is time; nothing is raised here either.
 
         Args:
             path: the file; its directory is made, 0700, if there is none.
-            clock: for the pause between two tries after an error.
+            clock: for the pause between two tries after an error; None: the system's.
             max_bytes: size from which a file found at the start is rotated.
             keep: how many rotated files stay; 0 keeps none.
         """
         self.lost = 0
         self._path = path
-        self._clock = clock
+        self._clock = SystemClock() if clock is None else clock
         self._descriptor: int | None = None
         self._torn = False
         self._failing = False

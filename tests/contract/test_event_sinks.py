@@ -13,7 +13,7 @@ from core.console.plain import PlainConsole
 from core.console.progress import ProgressConsole
 from core.domain import events as ev
 from core.events.fan_out import FanOut
-from core.events.jsonl import JsonlEvents
+from core.events.jsonl import JsonlSink
 from core.events.recording import RecordingEvents
 from core.events.tail import read_events
 
@@ -38,7 +38,7 @@ class Broken:
 
 
 def jsonl(tmp_path) -> Case:
-    sink = JsonlEvents(tmp_path / "events.jsonl", ManualClock())
+    sink = JsonlSink(tmp_path / "events.jsonl", ManualClock())
     return Case(
         sink,
         lambda: [
@@ -55,7 +55,7 @@ def recording(tmp_path) -> Case:
 
 def fan_out(tmp_path) -> Case:
     behind = RecordingEvents()
-    return Case(FanOut(Broken(), behind), lambda: [event.source for event in behind.of(ev.FeedRejected)])
+    return Case(FanOut([Broken(), behind]), lambda: [event.source for event in behind.of(ev.FeedRejected)])
 
 
 def plain(tmp_path) -> Case:

@@ -90,10 +90,9 @@ class Terminal(io.StringIO):
 def test_a_pipe_gets_one_line_per_event_that_matters():
     """Times first, then who and what; at the end an aligned table and a summary."""
     stream = io.StringIO()
-    console = PlainConsole(stream)
-    for event in a_run("the button was not found"):
-        console.emit(event)
-    console.close()
+    with PlainConsole(stream) as console:
+        for event in a_run("the button was not found"):
+            console.emit(event)
     lines = stream.getvalue().splitlines()
     assert all(re.fullmatch(r"\d\d:\d\d:\d\d .*", line) for line in lines[:9])
     assert [line[9:] for line in lines[:9]] == [
@@ -125,6 +124,14 @@ def test_a_finished_queue_says_so_in_one_line(make):
     console.close()
     console.close()
     assert ESCAPES.sub("", stream.getvalue()).strip() == "12 done, nothing to do"
+
+
+def test_jobs_that_failed_before_are_named_with_the_way_to_try_them_again():
+    """They are left alone unless asked for."""
+    assert as_lines(Snapshot(counts={"done": 11, "failed": 1})) == [
+        "11 done, 1 failed, nothing to do (--retry-failed tries them again)"
+    ]
+    assert as_lines(Snapshot()) == ["no jobs, nothing to do"]
 
 
 @pytest.mark.parametrize("make", [PlainConsole, lambda stream: ProgressConsole(stream, ManualClock())])

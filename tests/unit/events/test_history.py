@@ -6,7 +6,7 @@ from core.clock import ManualClock
 from core.domain.events import StepCommitted, StepsPlanned, StepStarted
 from core.domain.model import Announced, AttemptRecord
 from core.events.history import JsonlHistory
-from core.events.jsonl import JsonlEvents
+from core.events.jsonl import JsonlSink
 
 FLAGS = {"sign up": "mail_created", "order": "order_placed"}
 
@@ -26,13 +26,13 @@ def attempt(nonce: str, number: int, started_at: float) -> AttemptRecord:
 def test_plans_and_commits_come_back_by_nonce_across_a_rotation(tmp_path):
     """An attempt is known by its plan; what an earlier generation with the same number did is not its own."""
     path = tmp_path / "events.jsonl"
-    first = JsonlEvents(path, ManualClock())
+    first = JsonlSink(path, ManualClock())
     first.emit(planned(10.0, 1))
     first.emit(committed(11.0, 1, "order"))
     first.emit(planned(20.0, 1))
     first.emit(StepStarted(at=20.5, profile_id="p", job="p", attempt=1, step="sign up", try_=1))
     first.close()
-    second = JsonlEvents(path, ManualClock(), max_bytes=1)
+    second = JsonlSink(path, ManualClock(), max_bytes=1)
     second.emit(committed(21.0, 1, "sign up"))
     second.emit(committed(22.0, 2, "order"))
     second.close()

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from core.domain.events import StopAsked, WorkerNoted, encode
 from core.events import jsonl
-from core.events.jsonl import JsonlEvents, rotated
+from core.events.jsonl import JsonlSink, rotated
 from core.events.tail import read_events
 
 
@@ -26,7 +26,7 @@ def path(tmp_path):
 
 def test_the_file_is_for_its_owner_only(path, clock):
     """Events name profiles: 0600 in a 0700 directory."""
-    sink = JsonlEvents(path, clock)
+    sink = JsonlSink(path, clock)
     sink.emit(asked(1))
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
@@ -37,7 +37,7 @@ def test_a_line_torn_by_a_kill_spoils_no_other(path, clock):
     """The next run's first event starts on a line of its own."""
     path.parent.mkdir()
     path.write_bytes(encode(asked(1)) + b'{"type":"st')
-    sink = JsonlEvents(path, clock)
+    sink = JsonlSink(path, clock)
     sink.emit(asked(2))
     sink.close()
     assert list(read_events(path)) == [asked(1), asked(2)]
@@ -46,7 +46,7 @@ def test_a_line_torn_by_a_kill_spoils_no_other(path, clock):
 def test_rotation_between_runs_keeps_as_many_as_asked(path, clock):
     """A file over its size becomes .1, .1 becomes .2, and the oldest goes."""
     for number in range(4):
-        sink = JsonlEvents(path, clock, max_bytes=10, keep=2)
+        sink = JsonlSink(path, clock, max_bytes=10, keep=2)
         sink.emit(asked(number))
         sink.close()
     assert list(read_events(path)) == [asked(3)]
@@ -58,7 +58,7 @@ def test_rotation_between_runs_keeps_as_many_as_asked(path, clock):
 def test_a_small_file_is_not_rotated(path, clock):
     """Events of several runs share a file."""
     for number in range(2):
-        sink = JsonlEvents(path, clock)
+        sink = JsonlSink(path, clock)
         sink.emit(asked(number))
         sink.close()
     assert list(read_events(path)) == [asked(0), asked(1)]
@@ -68,7 +68,7 @@ def test_nothing_rotated_is_kept_when_none_is_wanted(path, clock):
     """With keep=0 a file over its size starts anew."""
     path.parent.mkdir()
     path.write_bytes(encode(asked(1)))
-    sink = JsonlEvents(path, clock, max_bytes=1, keep=0)
+    sink = JsonlSink(path, clock, max_bytes=1, keep=0)
     sink.emit(asked(2))
     sink.close()
     assert list(read_events(path)) == [asked(2)]
@@ -77,7 +77,7 @@ def test_nothing_rotated_is_kept_when_none_is_wanted(path, clock):
 
 def test_a_file_removed_during_a_run_is_made_again(path, clock):
     """Events do not vanish into a file without a name."""
-    sink = JsonlEvents(path, clock)
+    sink = JsonlSink(path, clock)
     sink.emit(asked(1))
     path.unlink()
     sink.emit(asked(2))
@@ -89,7 +89,7 @@ def test_an_error_is_said_once_and_nothing_is_lost_when_it_passes(path, clock):
     """While the path cannot be opened events wait; afterwards all of them stand there in order."""
     path.mkdir(parents=True)  # a directory where the file should be: open fails, as root too
     with capture_logs() as logs:
-        sink = JsonlEvents(path, clock)
+        sink = JsonlSink(path, clock)
         for number in range(5):
             sink.emit(asked(number))
             clock.advance(2.0)
@@ -105,7 +105,7 @@ def test_an_error_is_said_once_and_nothing_is_lost_when_it_passes(path, clock):
 def test_between_two_tries_the_file_is_left_alone(path, clock):
     """A broken disk is not asked for every event."""
     path.mkdir(parents=True)
-    sink = JsonlEvents(path, clock)
+    sink = JsonlSink(path, clock)
     sink.emit(asked(1))
     path.rmdir()
     sink.emit(asked(2))
@@ -119,7 +119,7 @@ def test_what_is_kept_in_memory_has_a_limit(path, clock, monkeypatch):
     monkeypatch.setattr(jsonl, "KEPT_IN_MEMORY", 3)
     path.mkdir(parents=True)
     with capture_logs() as logs:
-        sink = JsonlEvents(path, clock)
+        sink = JsonlSink(path, clock)
         for number in range(10):
             sink.emit(asked(number))
         sink.close()
@@ -129,7 +129,7 @@ def test_what_is_kept_in_memory_has_a_limit(path, clock, monkeypatch):
 
 def test_a_disk_that_takes_a_part_of_a_line(path, clock):
     """After a short write the line is written again, whole, and the torn one is skipped."""
-    sink = JsonlEvents(path, clock)
+    sink = JsonlSink(path, clock)
     sink.emit(asked(1))
     size = path.stat().st_size
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -151,7 +151,7 @@ def test_a_disk_that_takes_a_part_of_a_line(path, clock):
 def test_an_event_that_is_no_json_is_counted(path, clock):
     """A lone surrogate cannot be written; the next event can."""
     with capture_logs() as logs:
-        sink = JsonlEvents(path, clock)
+        sink = JsonlSink(path, clock)
         sink.emit(WorkerNoted(at=1.0, profile_id="p", job="p", attempt=1, name="odd", data={"x": "\udcff"}))
         sink.emit(asked(2))
     sink.close()
@@ -162,7 +162,7 @@ def test_an_event_that_is_no_json_is_counted(path, clock):
 
 def test_the_descriptor_is_not_inherited(path, clock):
     """No worker can write into the event log."""
-    sink = JsonlEvents(path, clock)
+    sink = JsonlSink(path, clock)
     sink.emit(asked(1))
     assert not os.get_inheritable(sink._descriptor)
     sink.close()

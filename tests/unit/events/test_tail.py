@@ -7,7 +7,7 @@ import pytest
 
 from core.clock import ManualClock
 from core.domain.events import FeedRejected, StopAsked, encode
-from core.events.jsonl import JsonlEvents
+from core.events.jsonl import JsonlSink
 from core.events.tail import EventTail, read_events
 
 
@@ -95,7 +95,7 @@ def test_a_removed_file_is_waited_for(tmp_path):
 async def test_follow_yields_events_as_they_come(tmp_path):
     """A follower sees an event that is written after it began to wait."""
     path = tmp_path / "events.jsonl"
-    sink = JsonlEvents(path, ManualClock())
+    sink = JsonlSink(path, ManualClock())
     tail = EventTail(path)
     seen = []
 
