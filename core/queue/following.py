@@ -1,0 +1,61 @@
+"""What becomes of a known job when a feed is read again: one table for every queue."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, NamedTuple
+
+from core.domain.lifecycle import JOB, JobEvent, advance
+from core.domain.model import JobState, revision
+
+if TYPE_CHECKING:
+    from core.domain.model import JobSpec
+
+GONE = "gone from the feed"
+PENDING = (JobState.QUEUED, JobState.WAITING)
+CLAIMED = (JobState.PREPARED, JobState.RUNNING)
+CANCELLABLE = (*PENDING, JobState.PARKED)
+
+
+class Action(enum.Enum):
+    """What is done to the job."""
+
+    KEEP = "keep"
+    UPDATE = "update"
+    """Take the new specification; state and counters stay."""
+    REQUEUE = "requeue"
+    """Take the new specification and queue it; generation and counters stay."""
+    RENEW = "renew"
+    """Take the new specification and queue it as a new generation, with fresh counters."""
+
+
+class Fate(NamedTuple):
+    """What is done to a job, its next state, and the field of ``Reconciled`` that counts it."""
+
+    action: Action
+    state: JobState
+    counted: str
+
+
+def fate(state: JobState, *, same: bool, again: bool, retry_failed: bool) -> Fate:
+    """Say what becomes of a job that the feed names.
+
+    The cases: claimed, left alone; pending, updated if it is another; parked or cancelled, queued again; done, failed or
+    quarantined, skipped unless asked for again.
+    """
+    if state in CLAIMED:
+        return Fate(Action.KEEP, state, "unchanged")
+    if state in PENDING:
+        return Fate(Action.KEEP, state, "unchanged") if same else Fate(Action.UPDATE, state, "updated")
+    if state is JobState.PARKED:
+        return Fate(Action.REQUEUE, advance(JOB, state, JobEvent.AGAIN), "resumed")
+    if again or (retry_failed and state in {JobState.FAILED, JobState.QUARANTINED}):
+        return Fate(Action.RENEW, advance(JOB, state, JobEvent.AGAIN), "added")
+    if state is JobState.CANCELLED:
+        return Fate(Action.REQUEUE, advance(JOB, state, JobEvent.AGAIN), "added")
+    return Fate(Action.KEEP, state, "done" if state is JobState.DONE else "failed")
+
+
+def is_same(old: JobSpec, new: JobSpec) -> bool:
+    """Whether nothing about a job changed, neither what it is nor when it runs."""
+    return revision(old) == revision(new) and (old.priority, old.not_before) == (new.priority, new.not_before)

@@ -1,0 +1,64 @@
+"""What the queue argument names: a feed to read, or a durable queue to go on with."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from core.queue.header import is_sqlite
+
+if TYPE_CHECKING:
+    from core.queue.port import JobQueue
+
+_SUFFIXES = frozenset({".db", ".sqlite", ".sqlite3"})
+
+
+class SourceKind(enum.Enum):
+    """What it is."""
+
+    FEED = "feed"
+    QUEUE = "queue"
+
+
+class Source(msgspec.Struct, frozen=True):
+    """The queue argument, understood.
+
+    Attributes:
+        kind: feed or durable queue.
+        argument: as the user typed it; for a feed, what ``read_feed`` takes.
+        path: absolute; None for standard input.
+    """
+
+    kind: SourceKind
+    argument: str
+    path: Path | None
+
+
+def open_source(argument: str, cwd: Path) -> Source:
+    """Tell a feed from a durable queue, by the content of the file; what does not exist is judged by its name."""
+    if argument == "-":
+        return Source(SourceKind.FEED, argument, None)
+    path = cwd / Path(argument).expanduser()
+    if is_sqlite(path) or path.suffix.lower() in _SUFFIXES:
+        return Source(SourceKind.QUEUE, argument, path)
+    return Source(SourceKind.FEED, argument, path)
+
+
+def open_queue(path: Path, *, create: bool = False) -> JobQueue:
+    """Open the durable queue in a file.
+
+    Args:
+        path: the file.
+        create: make a new one if there is none, as for ``state/queue.db``; not for one that the user names.
+
+    Raises:
+        ForeignDatabase: it is missing, damaged, or not ours; it was not changed.
+        NewerSchema: a later version wrote it.
+        QueueUnavailable: it cannot be written now.
+    """
+    from core.queue.sqlite import SqliteQueue  # noqa: PLC0415 - a run on a feed of another queue never needs it
+
+    return SqliteQueue(path, create=create)

@@ -1,0 +1,82 @@
+"""How jobs and attempts are written in columns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from core.domain.model import AttemptRecord, Counters, JobRecord, JobSpec, JobState, ProcessStamp, revision
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+JOB_COLUMNS = (
+    "seq, id, profile_id, flow, params, priority, not_before, timeout, max_attempts, template, device, proxy, state, "
+    "attempts, failures, crash_streak, busy, generation, due_at, reason, steps_done, steps_total, run_seconds, updated_at"
+)
+ATTEMPT_COLUMNS = "nonce, job_id, profile_id, number, started_at, fence, process, user_data_dir"
+
+
+def spec_row(spec: JobSpec) -> tuple[Any, ...]:
+    """Return a specification as ``incoming`` has it."""
+    return (
+        spec.id,
+        spec.profile_id,
+        spec.flow,
+        msgspec.json.encode(spec.params).decode(),
+        spec.priority,
+        spec.not_before,
+        spec.timeout,
+        spec.max_attempts,
+        spec.template,
+        spec.device,
+        spec.proxy,
+        revision(spec),
+    )
+
+
+def job_of(row: Sequence[Any]) -> JobRecord:
+    """Return the job in a row of ``JOB_COLUMNS``."""
+    _, id_, profile_id, flow, params, priority, not_before, timeout, most, template, device, proxy, state, *rest = row
+    attempts, failures, crash_streak, busy, generation, due_at, reason, done, total, seconds, updated_at = rest
+    spec = JobSpec(
+        id=id_,
+        profile_id=profile_id,
+        flow=flow,
+        params=msgspec.json.decode(params),
+        priority=priority,
+        not_before=not_before,
+        timeout=timeout,
+        max_attempts=most,
+        template=template,
+        device=device,
+        proxy=proxy,
+    )
+    return JobRecord(
+        spec=spec,
+        state=JobState(state),
+        counters=Counters(attempts=attempts, failures=failures, crash_streak=crash_streak, busy=busy),
+        generation=generation,
+        due_at=due_at,
+        reason=reason,
+        steps_done=done,
+        steps_total=total,
+        run_seconds=seconds,
+        updated_at=updated_at,
+    )
+
+
+def attempt_of(row: Sequence[Any]) -> AttemptRecord:
+    """Return the attempt in a row of ``ATTEMPT_COLUMNS``."""
+    nonce, job_id, profile_id, number, started_at, fence, process, user_data_dir = row
+    return AttemptRecord(
+        nonce=nonce,
+        job_id=job_id,
+        profile_id=profile_id,
+        number=number,
+        started_at=started_at,
+        fence=fence,
+        process=None if process is None else msgspec.json.decode(process, type=ProcessStamp),
+        user_data_dir=user_data_dir,
+    )

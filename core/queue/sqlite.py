@@ -1,0 +1,407 @@
+"""The durable queue in one SQLite file: WAL and ``synchronous=FULL``, so that what was acknowledged survives a power cut."""
+
+# ruff: noqa: S608 - only our own column names and question marks are put into statements; values are bound
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from core import durable
+from core.domain.lifecycle import JOB, JobEvent, advance
+from core.domain.model import TERMINAL, AttemptRecord, Claim, JobState
+from core.errors import BadInput, Fenced, ForeignDatabase, IllegalTransition, Problem, QueueUnavailable, UnknownJob
+from core.queue import lines
+from core.queue.header import check_header
+from core.queue.port import Readiness, Reconciled
+from core.queue.reconciling import Reading, follow, load
+from core.queue.rows import ATTEMPT_COLUMNS, JOB_COLUMNS, attempt_of, job_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from core.domain.model import JobRecord, JobSpec, ProcessStamp
+    from core.domain.retry import Decision
+
+LOCK_TIMEOUT = 10.0
+"""Seconds to wait for another process's write."""
+LATER_LIMIT = 1000
+"""``Readiness.later`` is counted up to this for each of the reasons to wait; more makes no difference."""
+_PAGE = 500
+_SCHEMA = Path(__file__).with_name("schema.sql")
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+class SqliteQueue:
+    """A ``JobQueue`` in a file. May be used from any thread, by one at a time.
+
+    Args:
+        path: the file.
+        create: make a new one if there is none.
+
+    Raises:
+        ForeignDatabase: it is missing, damaged, or not ours; it was not changed.
+        NewerSchema: a later version wrote it.
+        QueueUnavailable: it cannot be written now.
+    """
+
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        self._path = path
+        self._run = 0
+        self._scope: str | None = None
+        self._lock = threading.Lock()
+        with self._translated():
+            if create and not path.exists():
+                _create(path)
+            check_header(path)
+            _check_content(path)
+            if path.stat().st_mode & 0o077:
+                path.chmod(0o600)  # it holds proxy passwords; -wal and -shm take their mode from it
+            self._connection = _connect(path)
+
+    def begin_run(self, now: float, feed: str | None = None) -> int:
+        """See ``JobQueue``."""
+        with self._transaction() as connection:
+            last = connection.execute("SELECT number, feed FROM runs ORDER BY number DESC LIMIT 1").fetchone()
+            number: int = last[0] + 1 if last else 1
+            connection.execute("INSERT INTO runs (number, feed, started_at) VALUES (?, ?, ?)", (number, feed, now))
+            if (last[1] if last else None) != feed:
+                lines.arrange(connection, now, feed)
+        self._run, self._scope = number, feed
+        return number
+
+    def reconcile(
+        self,
+        feed: str,
+        specs: Iterable[JobSpec],
+        *,
+        now: float,
+        again: bool = False,
+        retry_failed: bool = False,
+        cancel_missing: bool = True,
+    ) -> Reconciled:
+        """See ``JobQueue``.
+
+        Raises:
+            BadInput: two jobs of the feed have the same ID.
+        """
+        reading = Reading(feed, now, again, retry_failed, cancel_missing)
+        # The feed is read before the queue is locked, into a table that only this connection sees.
+        try:
+            with self._transaction("BEGIN") as connection:
+                total = load(connection, specs)
+        except sqlite3.IntegrityError as exc:
+            problem = Problem(place=feed, field="id", expected="an ID that no other job has", found="one given twice")
+            raise BadInput([problem]) from exc
+        with self._writing() as connection:
+            result, moved = follow(connection, reading, total)
+            if moved:
+                lines.arrange(connection, now, self._scope)
+        with self._transaction("BEGIN") as connection:
+            connection.execute("DROP TABLE temp.incoming")
+        return result
+
+    def resume_parked(self, now: float) -> int:
+        """See ``JobQueue``."""
+        after = advance(JOB, JobState.PARKED, JobEvent.AGAIN)
+        with self._writing() as connection:
+            resumed = connection.execute(
+                "UPDATE jobs SET state = :after, due_at = not_before, reason = '', updated_at = :now "
+                "WHERE state = :before AND (:scope IS NULL OR feed = :scope)",
+                {"before": JobState.PARKED, "after": after, "now": now, "scope": self._scope},
+            ).rowcount
+            if resumed:
+                lines.arrange(connection, now, self._scope)
+        return resumed
+
+    def readiness(self, now: float, limit: int) -> Readiness:
+        """See ``JobQueue``. ``later`` is exact up to 1,000 jobs that are not due, and as many that stand behind."""
+        with self._reading() as connection:
+            earliest = connection.execute("SELECT min(due_at) FROM jobs WHERE turn = 0").fetchone()[0]
+        if earliest is not None and earliest <= now:
+            with self._writing() as connection:
+                lines.wake(connection, now, self._scope)
+        with self._reading() as connection:
+            counts = [
+                connection.execute(
+                    f"SELECT count(*) FROM (SELECT 1 FROM jobs WHERE turn = {turn} LIMIT ?)", (most,)
+                ).fetchone()[0]
+                for turn, most in ((2, limit), (1, LATER_LIMIT), (0, LATER_LIMIT))
+            ]
+            next_due = connection.execute("SELECT min(due_at) FROM jobs WHERE turn = 0").fetchone()[0]
+        return Readiness(ready=counts[0], later=counts[1] + counts[2], next_due=next_due)
+
+    def claim(self, now: float, nonce: str) -> Claim | None:
+        """See ``JobQueue``."""
+        with self._writing() as connection:
+            lines.wake(connection, now, self._scope)
+            row = connection.execute(
+                f"SELECT {JOB_COLUMNS} FROM jobs WHERE turn = 2 ORDER BY priority DESC, seq LIMIT 1"
+            ).fetchone()
+            if row is None:
+                return None
+            before = job_of(row)
+            state = before.state
+            if state is JobState.WAITING:
+                state = advance(JOB, state, JobEvent.DUE)
+            state = advance(JOB, state, JobEvent.CLAIMED)
+            job = msgspec.structs.replace(before, state=state, due_at=None, reason="", updated_at=now)
+            connection.execute(
+                "UPDATE jobs SET state = ?, due_at = NULL, reason = '', turn = NULL, updated_at = ? WHERE seq = ?",
+                (state, now, row[0]),
+            )
+            attempt = AttemptRecord(
+                nonce=nonce,
+                job_id=job.spec.id,
+                profile_id=job.spec.profile_id,
+                number=job.counters.attempts + 1,
+                started_at=now,
+            )
+            connection.execute(
+                "INSERT INTO attempts (nonce, job_id, profile_id, number, run, started_at) VALUES (?, ?, ?, ?, ?, ?)",
+                (nonce, attempt.job_id, attempt.profile_id, attempt.number, self._run, now),
+            )
+            return Claim(job=job, attempt=attempt)
+
+    def record_process(self, nonce: str, stamp: ProcessStamp) -> None:
+        """See ``JobQueue``."""
+        with self._writing() as connection:
+            _open_attempt(connection, nonce, "spawned")
+            process = msgspec.json.encode(stamp).decode()
+            connection.execute("UPDATE attempts SET process = ? WHERE nonce = ?", (process, nonce))
+
+    def record_go(self, nonce: str, *, fence: int, user_data_dir: str | None, now: float) -> None:
+        """See ``JobQueue``."""
+        with self._writing() as connection:
+            job = _job(connection, _open_attempt(connection, nonce, JobEvent.STARTED).job_id)
+            state = advance(JOB, job.state, JobEvent.STARTED)
+            connection.execute(
+                "UPDATE attempts SET fence = ?, user_data_dir = ? WHERE nonce = ?", (fence, user_data_dir, nonce)
+            )
+            connection.execute(
+                "UPDATE jobs SET state = ?, attempts = attempts + 1, updated_at = ? WHERE id = ?",
+                (state, now, job.spec.id),
+            )
+
+    def record_steps(self, nonce: str, *, done: int, total: int) -> None:
+        """See ``JobQueue``. Not synced on its own: the next write takes it along."""
+        with self._writing(synchronous="NORMAL") as connection:
+            connection.execute(
+                "UPDATE jobs SET steps_done = ?, steps_total = ? "
+                "WHERE id = (SELECT job_id FROM attempts WHERE nonce = ? AND ended_at IS NULL)",
+                (done, total, nonce),
+            )
+
+    def finish(self, nonce: str, decision: Decision, *, now: float, seconds: float, outcome: str) -> JobRecord:
+        """See ``JobQueue``."""
+        with self._writing() as connection:
+            attempt = _open_attempt(connection, nonce, decision.event)
+            job = _job(connection, attempt.job_id)
+            state = advance(JOB, job.state, decision.event)
+            waits = [at for at in (decision.retry_at, job.spec.not_before) if at is not None]
+            due_at = max(waits, default=None) if state in {JobState.QUEUED, JobState.WAITING} else None
+            turn = None
+            if due_at is not None or state in {JobState.QUEUED, JobState.WAITING}:
+                turn = 0 if due_at is not None and due_at > now else 1
+            connection.execute(
+                "UPDATE attempts SET ended_at = ?, seconds = ?, outcome = ? WHERE nonce = ?",
+                (now, seconds, outcome, nonce),
+            )
+            # `attempts` was counted at the start, which the decision may not have seen
+            connection.execute(
+                "UPDATE jobs SET state = :state, due_at = :due_at, reason = :reason, "
+                "turn = CASE WHEN :scope IS NULL OR feed = :scope THEN :turn END, "
+                "attempts = max(attempts, :attempts), failures = :failures, crash_streak = :crash_streak, "
+                "busy = :busy, run_seconds = run_seconds + :seconds, updated_at = :now WHERE id = :id",
+                {
+                    **msgspec.structs.asdict(decision.counters),
+                    "state": state,
+                    "due_at": due_at,
+                    "reason": decision.reason,
+                    "turn": turn,
+                    "scope": self._scope,
+                    "seconds": seconds,
+                    "now": now,
+                    "id": job.spec.id,
+                },
+            )
+            lines.promote(connection, job.spec.profile_id)
+            return _job(connection, job.spec.id)
+
+    def open_attempts(self) -> list[AttemptRecord]:
+        """See ``JobQueue``."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                f"SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE ended_at IS NULL ORDER BY started_at, rowid"
+            )
+            return [attempt_of(row) for row in rows]
+
+    def job(self, job_id: str) -> JobRecord:
+        """See ``JobQueue``."""
+        with self._reading() as connection:
+            return _job(connection, job_id)
+
+    def jobs(self, states: Iterable[JobState] = ()) -> Iterator[JobRecord]:
+        """See ``JobQueue``. Page by page: what changes meanwhile is seen as it is when its page is read."""
+        wanted = sorted(set(states))
+        # `+` keeps the rows in their order: by the index of states every page would sort all of them
+        among = f"+state IN ({', '.join('?' * len(wanted))})" if wanted else "TRUE"
+        last = -1
+        while True:
+            with self._reading() as connection:
+                page = connection.execute(
+                    f"SELECT {JOB_COLUMNS} FROM jobs WHERE seq > ? AND {among} AND (? IS NULL OR feed = ?) "
+                    "ORDER BY seq LIMIT ?",
+                    (last, *wanted, self._scope, self._scope, _PAGE),
+                ).fetchall()
+            if not page:
+                return
+            yield from map(job_of, page)
+            last = page[-1][0]
+
+    def counts(self) -> Mapping[JobState, int]:
+        """See ``JobQueue``."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT state, count(*) FROM jobs WHERE (:scope IS NULL OR feed = :scope) GROUP BY state",
+                {"scope": self._scope},
+            )
+            return {JobState(state): count for state, count in rows}
+
+    def pending_profiles(self) -> set[str]:
+        """See ``JobQueue``."""
+        open_states = sorted(set(JobState) - TERMINAL)
+        marks = ", ".join("?" * len(open_states))
+        with self._reading() as connection:
+            rows = connection.execute(f"SELECT DISTINCT profile_id FROM jobs WHERE state IN ({marks})", open_states)
+            return {row[0] for row in rows}
+
+    def next_fence(self, profile_id: str) -> int:
+        """See ``JobQueue``."""
+        with self._reading() as connection:
+            row = connection.execute("SELECT max(fence) FROM attempts WHERE profile_id = ?", (profile_id,)).fetchone()
+            return (row[0] or 0) + 1
+
+    def close(self) -> None:
+        """See ``JobQueue``."""
+        with self._lock:
+            self._connection.close()
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._translated():
+            yield self._connection
+
+    @contextlib.contextmanager
+    def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
+        connection = self._connection
+        with self._lock, self._translated():
+            connection.execute(begin)
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    @contextlib.contextmanager
+    def _writing(self, synchronous: str = "FULL") -> Iterator[sqlite3.Connection]:
+        """Write as the run that this object began; what another run began since refuses it."""
+        if synchronous != "FULL":
+            with self._reading() as connection:
+                connection.execute(f"PRAGMA synchronous = {synchronous}")
+        try:
+            with self._transaction() as connection:
+                newest = connection.execute("SELECT coalesce(max(number), 0) FROM runs").fetchone()[0]
+                if newest != self._run:
+                    raise Fenced(str(self._path), ours=self._run, newer=newest)
+                yield connection
+        finally:
+            if synchronous != "FULL":
+                with self._reading() as connection:
+                    connection.execute("PRAGMA synchronous = FULL")
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.DatabaseError as exc:
+            # the extended code's low byte is the kind
+            if getattr(exc, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+                raise ForeignDatabase(self._path, f"it is damaged ({exc})") from exc
+            if isinstance(exc, sqlite3.OperationalError):
+                raise QueueUnavailable(self._path, str(exc)) from exc
+            raise
+        except OSError as exc:
+            raise QueueUnavailable(self._path, exc.strerror or str(exc)) from exc
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False)
+    try:
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "trusted_schema = OFF"):
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _create(path: Path) -> None:
+    """Make an empty queue under another name, then give it its own: a half-made one never stands there."""
+    temp = durable.temporary_name(path)
+    os.close(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        with contextlib.closing(sqlite3.connect(temp, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = MEMORY")  # no second file that a kill could leave
+            connection.executescript(f"BEGIN; {_SCHEMA.read_text('utf-8')} COMMIT;")
+        with contextlib.suppress(FileExistsError):  # another process was faster; then it is theirs
+            durable.link(temp, path)
+    finally:
+        temp.unlink(missing_ok=True)
+    durable.sync_directory(path.parent)
+
+
+def _check_content(path: Path) -> None:
+    """Refuse a damaged file, and one that lacks our tables, without writing to it."""
+    with contextlib.closing(
+        sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=LOCK_TIMEOUT)
+    ) as db:
+        findings = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if findings != "ok":
+            raise ForeignDatabase(path, f"it is damaged ({findings.splitlines()[-1]})")
+        tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if missing := {"jobs", "runs", "attempts"} - tables:
+        raise ForeignDatabase(path, f"it has no table {min(missing)!r}")
+
+
+def _job(connection: sqlite3.Connection, job_id: str) -> JobRecord:
+    row = connection.execute(f"SELECT {JOB_COLUMNS} FROM jobs WHERE id = ?", (job_id,)).fetchone()
+    if row is None:
+        raise UnknownJob(job_id)
+    return job_of(row)
+
+
+def _open_attempt(connection: sqlite3.Connection, nonce: str, event: str) -> AttemptRecord:
+    """Return an attempt that has not ended.
+
+    Raises:
+        UnknownJob: there is no such attempt.
+        IllegalTransition: its end is recorded.
+    """
+    row: Any = connection.execute(
+        f"SELECT {ATTEMPT_COLUMNS}, ended_at FROM attempts WHERE nonce = ?", (nonce,)
+    ).fetchone()
+    if row is None:
+        raise UnknownJob(nonce)
+    if row[-1] is not None:
+        raise IllegalTransition("attempt", "ended", event)
+    return attempt_of(row[:-1])
