@@ -145,9 +145,9 @@ class _Browsers:
 
     def open(self, request: BrowserRequest) -> AbstractAsyncContextManager[OpenBrowser]:
         """Open a browser, see the port."""
-        from workers.browser.open import provider
+        from workers.browser.open import open_provider
 
-        return provider(self._settings).open(request)
+        return open_provider(self._settings).open(request)
 
 
 def _standing_fence(root: Path, profile_id: str) -> int:

@@ -17,6 +17,7 @@ from core.errors import BrowserError, BrowserNotFound, StepError
 from core.state.port import LoginState
 from workers.steps.execute import Stage, commit, export, is_authenticated, prepare, run_step, unless_lost
 from workers.steps.flow import Step
+from workers.steps.local_storage import put_back
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,7 +101,10 @@ class Browsing:
                 if pause is None:
                     await self._keep_open(browser, failed)
         except BrowserError as exc:
-            if opened or isinstance(exc, BrowserNotFound):
+            if opened:
+                # it did not close in order; why it was closed says more
+                raise failed or exc from exc
+            if isinstance(exc, BrowserNotFound):
                 raise
             raise _NotOpened(exc) from exc
         finally:
@@ -118,6 +122,7 @@ class Browsing:
         self._reporter.send(BrowserStarted(name=browser.name, version=browser.version, pid=browser.pid))
         metadata = self._run.metadata
         metadata.browser, metadata.browser_version = browser.name, browser.version
+        await self._put_back(browser, workspace)
         self._run.ctx.attach(browser.context, await browser.page())
         stage = self._stage(browser)
         if not await is_authenticated(stage):
@@ -126,6 +131,19 @@ class Browsing:
         if self._todo:
             await prepare(stage)
         return await self._steps(stage)
+
+    async def _put_back(self, browser: OpenBrowser, workspace: Workspace) -> None:
+        """A crashed attempt's own workspace: what its browser had not yet written when the last commit was made."""
+        login = self._run.record.login
+        if login is None or workspace.receipt.source != "crashed" or workspace.rebuilt or not self._login_counts():
+            return
+        left = await put_back(browser.context, login.origins)
+        if left:
+            self._reporter.note("local_storage_not_put_back", origins=left)
+
+    def _login_counts(self) -> bool:
+        """Whether the login state is at least as new as the profile's browser data."""
+        return self._run.record.session.login_generation >= self._run.metadata.generation
 
     async def _steps(self, stage: Stage) -> _Pause | None:
         while self._todo:
@@ -177,7 +195,7 @@ class Browsing:
         generation, saved = run.record.session.login_generation, run.metadata.generation
         restored: LoginState | None = None
         cookies: tuple[dict[str, object], ...] = ()
-        if login is not None and generation >= saved:
+        if login is not None and self._login_counts():
             from_profile = workspace.receipt.source == "profile"
             if workspace.rebuilt and not (from_profile and generation == saved):
                 restored = login

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from core.domain.outcome import Busy, Corrupt, Failed, HostFault, Interrupted, Outcome, Rejected, Waiting
 from core.errors import (
-    BrowserError,
+    BrowserLaunchFailed,
     BrowserLost,
+    BrowserNotFound,
+    CapabilityMismatch,
     DurableWriteFailed,
     Fenced,
     FlowLoadError,
@@ -98,7 +100,15 @@ def outcome_of(error: Exception, phase: str, mask: Callable[[str], str]) -> Outc
             return Failed(step=phase, reason=reason, permanent=True)
         case BrowserLost():
             return Failed(step=phase, reason=reason or "the browser is gone")
-        case BrowserError() | TemplateLive() | NoSpace() | DurableWriteFailed() | OSError():
+        case (
+            BrowserNotFound()
+            | BrowserLaunchFailed()
+            | CapabilityMismatch()
+            | TemplateLive()
+            | NoSpace()
+            | DurableWriteFailed()
+            | OSError()
+        ):
             return HostFault(reason=reason)
         case _:
             return Failed(step=phase, reason=reason)
