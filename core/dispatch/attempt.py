@@ -124,8 +124,7 @@ class Attempt:
             case messages.Finished(outcome=outcome):
                 self.reported = outcome
                 self._extend(monotonic, self._limits.progress)
-            case messages.Heartbeat() | messages.SecretLearnt():
-                pass
+        # a heartbeat moves nothing, and what was learnt is the redactor's
         return []
 
     def _extend(self, monotonic: float, limit: float) -> None:

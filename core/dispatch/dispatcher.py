@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from core.dispatch.attempt import Attempt
-    from core.dispatch.ports import DispatchSettings, Ports
+    from core.dispatch.ports import DispatchSettings, FeedFollower, Ports
     from core.domain.model import AttemptRecord, Claim
 
 log = structlog.get_logger(__name__)
@@ -79,7 +79,7 @@ class Dispatcher:
                 tasks.start_soon(self._recover, attempt, announced)
             tasks.start_soon(self._recovery.sweep)
             if self._ports.follower is not None and self._settings.watch:
-                tasks.start_soon(self._follow)
+                tasks.start_soon(self._follow, self._ports.follower)
             while not (step := await self._plan()).finished:
                 for _ in range(step.start):
                     self._busy += 1
@@ -189,9 +189,8 @@ class Dispatcher:
             self._busy -= 1
             self._change.set()
 
-    async def _follow(self) -> None:
-        follower = self._ports.follower
-        while follower is not None:
+    async def _follow(self, follower: FeedFollower) -> None:
+        while True:
             await anyio.sleep(self._settings.follow_interval)
             found = await self._blocking.queue(follower.reread)
             now = self._ports.clock.now()

@@ -12,7 +12,7 @@ from core.domain import events
 from core.domain.messages import Go, Hello, Ready, SecretLearnt
 from core.domain.messages import Stop as StopMessage
 from core.domain.outcome import Exit
-from core.errors import ControlLost, SpawnFailed
+from core.errors import ControlLost, Fenced, SpawnFailed
 from core.process.port import WorkerCommand
 from core.redaction import Redactor, proxy_password
 
@@ -43,7 +43,10 @@ class Supervisor:
         attempt = Attempt(claim, self._settings.limits, started=started, redact=redactor.text)
         try:
             child = await self._ports.launcher.spawn(
-                WorkerCommand(profile_id=spec.profile_id, nonce=claim.attempt.nonce), redactor
+                WorkerCommand(
+                    profile_id=spec.profile_id, nonce=claim.attempt.nonce, job_id=spec.id, number=claim.attempt.number
+                ),
+                redactor,
             )
         except SpawnFailed as exc:
             return attempt, Exit(returncode=None, spawn_error=str(exc))
@@ -71,12 +74,16 @@ class Supervisor:
             stopped.append(await self._reason_to_stop(attempt))
             await self._stop_ladder(child, attempt, stopped[0][1], ended)
 
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(guard)
-            await self._converse(child, attempt, redactor)
-            await child.wait()
-            ended.set()
-            tasks.cancel_scope.cancel()
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(guard)
+                await self._converse(child, attempt, redactor)
+                await child.wait()
+                ended.set()
+                tasks.cancel_scope.cancel()
+        except ExceptionGroup as failures:
+            # two tasks, no group inside: what is at stake most comes first
+            raise (failures.subgroup(Fenced) or failures).exceptions[0] from failures
         return stopped[0] if stopped else None
 
     async def _converse(self, child: Child, attempt: Attempt, redactor: Redactor) -> None:

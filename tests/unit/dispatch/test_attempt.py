@@ -1,0 +1,116 @@
+"""The orchestrator's side of one execution, message by message."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.dispatch.attempt import Attempt, AttemptLimits
+from core.domain import events, messages
+from core.domain.lifecycle import AttemptState
+from core.domain.model import AttemptRecord, Claim, JobRecord, JobSpec, ProcessStamp
+from core.domain.outcome import Done
+
+STAMP = ProcessStamp(host="here", pid=7, started=1.0)
+READY = messages.Ready(fence=3, process=STAMP, user_data_dir="/w/p-3/user-data")
+
+
+@pytest.fixture
+def attempt() -> Attempt:
+    spec = JobSpec(id="j", profile_id="p", flow="/f.py")
+    record = AttemptRecord(nonce="n", job_id="j", profile_id="p", number=2, started_at=0.0)
+    limits = AttemptLimits(start=5, progress=30, hard=100)
+    return Attempt(
+        Claim(job=JobRecord(spec=spec), attempt=record),
+        limits,
+        started=0.0,
+        redact=lambda text: text.replace("secret", "[redacted]"),
+    )
+
+
+def take(attempt: Attempt, message: messages.Up, monotonic: float = 1.0) -> list[events.Event]:
+    return attempt.take(message, monotonic=monotonic, at=1000.0 + monotonic)
+
+
+def test_status_follows_the_pipeline_of_a_browser_flow(attempt: Attempt) -> None:
+    """From the handshake to the closed browser, the status is the seeds' flow."""
+    seen = [attempt.state]
+    for message in (
+        READY,
+        messages.Phase(name="restore"),
+        messages.Phase(name="launch"),
+        messages.BrowserStarted(name="Chromium", version="1", pid=9),
+        messages.Phase(name="save"),
+        messages.BrowserClosed(),
+    ):
+        take(attempt, message)
+        seen.append(attempt.state)
+    assert seen == [
+        AttemptState.INITIALIZING,
+        AttemptState.INITIALIZING,
+        AttemptState.INITIALIZING,
+        AttemptState.LAUNCHING,
+        AttemptState.READY,
+        AttemptState.STOPPING,
+        AttemptState.STOPPED,
+    ]
+
+
+def test_a_relaunch_out_of_turn_leaves_the_status_alone(attempt: Attempt) -> None:
+    """A browser that starts twice (a snapshot) is announced twice and does not break the machine."""
+    started = messages.BrowserStarted(name="Chromium", version="1", pid=9)
+    take(attempt, messages.Phase(name="launch"))
+    take(attempt, started)
+    assert take(attempt, started) == [
+        events.BrowserLaunched(at=1001.0, profile_id="p", job="j", attempt=2, browser="Chromium", version="1", pid=9)
+    ]
+    assert attempt.state is AttemptState.READY
+
+
+def test_every_fact_of_a_step_becomes_an_event(attempt: Attempt) -> None:
+    """Planned, started, failed with its reason redacted, committed: each is announced with its place."""
+    planned = take(attempt, messages.Planned(done=("a",), todo=("b", "c"), flags={"b": "b_done"}))
+    started = take(attempt, messages.StepStarted(step="b", try_=1, limit=60))
+    failed = take(attempt, messages.StepProblem(step="b", try_=1, reason="typed secret", will_retry=True))
+    done = take(attempt, messages.StepCommitted(step="b", flag="b_done", seconds=2.0, body_ran=False))
+    of = {"at": 1001.0, "profile_id": "p", "job": "j", "attempt": 2}
+    assert planned == [events.StepsPlanned(done=("a",), todo=("b", "c"), flags={"b": "b_done"}, **of)]
+    assert started == [events.StepStarted(step="b", try_=1, **of)]
+    assert failed == [events.StepFailed(step="b", try_=1, reason="typed [redacted]", will_retry=True, **of)]
+    assert done == [events.StepCommitted(step="b", seconds=2.0, body_ran=False, **of)]
+    assert (attempt.committed, attempt.done, attempt.steps_total) == (1, {"a", "b"}, 3)
+
+
+def test_a_step_without_a_flag_commits_nothing(attempt: Attempt) -> None:
+    """An always-step ends like the others but does not count as a commit."""
+    take(attempt, messages.Planned(done=(), todo=("log_in", "b"), flags={"b": "b"}))
+    take(attempt, messages.StepCommitted(step="log_in", flag=None, seconds=1.0))
+    assert (attempt.committed, attempt.done) == (0, set())
+
+
+def test_progress_moves_the_deadline_and_a_heartbeat_does_not(attempt: Attempt) -> None:
+    """Only progress feeds the timeout; the step's own limit counts where it is longer."""
+    assert attempt.overdue_at() == (5.0, "no progress in start")
+    take(attempt, READY, 1.0)
+    assert attempt.overdue_at()[0] == 31.0
+    take(attempt, messages.StepStarted(step="b", try_=1, limit=45), 10.0)
+    assert attempt.overdue_at() == (55.0, "no progress in b")
+    take(attempt, messages.Heartbeat(), 20.0)
+    assert attempt.overdue_at()[0] == 55.0
+    take(attempt, messages.Progress(), 20.0)
+    assert attempt.overdue_at()[0] == 65.0
+
+
+def test_the_hard_limit_holds_against_all_progress(attempt: Attempt) -> None:
+    """However lively, an attempt ends at its hard limit."""
+    take(attempt, messages.StepStarted(step="b", try_=1, limit=500), 10.0)
+    assert attempt.overdue_at() == (100.0, "hard limit of 100 s reached in b")
+
+
+def test_the_last_word_is_kept_and_secrets_are_not_announced(attempt: Attempt) -> None:
+    """``Finished`` is what the worker says of its end; a learnt secret makes no event."""
+    assert take(attempt, messages.SecretLearnt(value="hunter22")) == []
+    assert take(attempt, messages.Finished(outcome=Done())) == []
+    assert attempt.reported == Done()
+    note = take(attempt, messages.Note(name="workspace_rebuilt", data={"files": 3}))
+    assert [type(event) for event in note] == [events.WorkerNoted]
+    assert "j#2" in repr(attempt)
