@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import uuid
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from playwright.async_api import async_playwright
@@ -206,3 +208,26 @@ async def test_trouble_leads_to_no_second_effect(site, browser, tmp_path):
     else:
         raise AssertionError("it never got through") from last
     assert ledger.not_once(entries(tmp_path), ["trouble"]) == []
+
+
+def test_the_command_does_it_and_a_second_run_is_still_logged_in(site, tmp_path):
+    """``run.py`` by hand, twice: each effect once, no second sign-in, and no secret in the log."""
+    command = [sys.executable, "run.py", "byhand", "--flow", str(FLOW), "--param", f"port={site}"]
+    places = ["--state-dir", str(tmp_path), "--log-dir", str(tmp_path / "logs")]
+    said, logins = "", []
+    for _ in range(2):
+        done = subprocess.run(
+            [*command, *places], cwd=CHECKOUT, capture_output=True, text=True, timeout=100, check=False
+        )
+        said += done.stdout + done.stderr
+        assert done.returncode == 0, said
+        with urlopen(f"http://127.0.0.1:{site}/_status") as status:
+            logins.append(json.load(status)["logins"]["byhand"])
+    assert logins[0] == logins[1]
+    assert ledger.not_once(entries(tmp_path), ["byhand"]) == []
+    session = json.loads((tmp_path / "sessions" / "byhand.json").read_text())["payload"]
+    identity = session["identity"]
+    said += (tmp_path / "logs" / "byhand.log").read_text()
+    for secret in (identity["password"], identity["two_fa_secret"], session["outputs"]["api_key"]):
+        assert secret
+        assert secret not in said
