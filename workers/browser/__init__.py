@@ -1,0 +1,1 @@
+"""Browsers: finding one, opening it in a workspace, and ending it."""

@@ -1,0 +1,47 @@
+"""A web site of one page, for tests that need a login: ``/login`` sets a cookie and localStorage, ``/whoami`` says who asks."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LOGIN = b"<!doctype html><p>in</p><script>localStorage.setItem('token', 'stored')</script>"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if self.path == "/login":
+            body = _LOGIN
+        else:
+            body = f"<!doctype html><p id=who>{self.headers.get('Cookie', 'nobody')}</p>".encode()
+        self.send_response(200)
+        if self.path == "/login":
+            self.send_header("Set-Cookie", "sid=persistent; Max-Age=86400; Path=/")
+            self.send_header("Set-Cookie", "tab=session; Path=/")
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_args: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[str]:
+    """Serve on a free port of this host; give the origin."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

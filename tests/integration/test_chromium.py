@@ -1,0 +1,274 @@
+"""A real browser: what survives its death, and that nothing is left of it, however it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import time
+import warnings
+from pathlib import Path
+
+import anyio
+import pytest
+
+from core.browser.port import BrowserRequest
+from core.errors import BrowserError, BrowserLaunchFailed, BrowserLost
+from tests.children import site
+from workers.browser import process_tree
+from workers.browser.chromium import ChromiumProvider, ChromiumSettings, proxy_settings
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def origin():
+    with site.serving() as origin:
+        yield origin
+
+
+@pytest.fixture
+def provider(state_dir: Path, browser_executable: str) -> ChromiumProvider:
+    environ = dict(os.environ) | {"OSTLER_TEST_CANARY": "secret-in-environment"}
+    return ChromiumProvider(ChromiumSettings(state_dir=state_dir, environ=environ, browser=browser_executable))
+
+
+@pytest.fixture
+def request_for(tmp_path: Path):
+    """Build a request for a fresh user-data-dir; the temporary directory's path is short, as a workspace's is."""
+
+    def build(name: str = "a", **fields) -> BrowserRequest:
+        temp_dir = Path("/tmp") / f"ostler-t-{os.getpid()}"
+        made.add(temp_dir)
+        root = tmp_path / name
+        return BrowserRequest(
+            user_data_dir=root / "user-data", temp_dir=temp_dir, downloads_dir=root / "downloads", **fields
+        )
+
+    made: set[Path] = set()
+    yield build
+    for path in made:
+        # what the driver and the browser put here, they also removed
+        assert not path.exists() or not os.listdir(path), os.listdir(path)
+        path.rmdir()
+
+
+@pytest.fixture(autouse=True)
+def _quiet_pipes():
+    """Let the collector close what a killed driver left half read; only here, and only those warnings."""
+    yield
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="unclosed", category=ResourceWarning)
+        gc.collect()
+
+
+def _processes(request: BrowserRequest) -> set[process_tree.Process]:
+    return process_tree.of_browser(request.user_data_dir)
+
+
+async def _settled(condition, seconds: float = 10.0) -> None:
+    with anyio.fail_after(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_login_survives_the_death_of_the_browser_right_after_the_export(provider, request_for, origin):
+    """SIGKILL directly after the export: a rebuilt workspace with the exported state is logged in."""
+    first = request_for("first")
+    with pytest.raises(BrowserError):
+        async with provider.open(first) as browser:
+            page = await browser.page()
+            await page.goto(f"{origin}/login")
+            state = await browser.export("cookies", None, 1.0)
+            os.kill(browser.pid, signal.SIGKILL)
+            with anyio.fail_after(10):
+                await browser.lost.wait()
+            raise BrowserLost("as the runner says")
+    assert _processes(first) == set()
+    assert {cookie["name"] for cookie in state.cookies} == {"sid", "tab"}
+    async with provider.open(request_for("second", restore=state)) as browser:
+        page = await browser.page()
+        await page.goto(f"{origin}/whoami")
+        assert "sid=persistent" in await page.locator("#who").inner_text()
+        assert "tab=session" in await page.locator("#who").inner_text()
+        assert await page.evaluate("localStorage.getItem('token')") == "stored"
+
+
+async def test_session_cookies_are_added_to_data_that_was_closed_cleanly(provider, request_for, origin):
+    """A clean close drops session cookies; added again, they are there, and storage was never touched."""
+    request = request_for("same")
+    async with provider.open(request) as browser:
+        await (await browser.page()).goto(f"{origin}/login")
+        state = await browser.export("cookies", None, 1.0)
+    async with provider.open(request_for("same")) as browser:
+        page = await browser.page()
+        await page.goto(f"{origin}/whoami")
+        assert await page.locator("#who").inner_text() == "sid=persistent"
+    async with provider.open(request_for("same", add_cookies=tuple(state.cookies))) as browser:
+        page = await browser.page()
+        await page.goto(f"{origin}/whoami")
+        assert "tab=session" in await page.locator("#who").inner_text()
+        assert await page.evaluate("localStorage.getItem('token')") == "stored"
+
+
+async def test_the_storage_level_carries_indexeddb_and_names_what_it_cannot(provider, request_for, origin):
+    """IndexedDB goes with the export; a key that cannot be exported is named."""
+    async with provider.open(request_for()) as browser:
+        page = await browser.page()
+        await page.goto(f"{origin}/login")
+        await page.evaluate("""async () => {
+            const key = await crypto.subtle.generateKey({ name: 'AES-GCM', length: 128 }, false, ['encrypt']);
+            await new Promise(resolve => {
+                const request = indexedDB.open('auth', 1);
+                request.onupgradeneeded = () => {
+                    request.result.createObjectStore('plain'); request.result.createObjectStore('keys');
+                };
+                request.onsuccess = () => {
+                    const change = request.result.transaction(['plain', 'keys'], 'readwrite');
+                    change.objectStore('plain').put({ user: 'anna' }, 1);
+                    change.objectStore('keys').put({ key }, 1);
+                    change.oncomplete = () => { request.result.close(); resolve(); };
+                };
+            });
+        }""")
+        state = await browser.export("storage", None, 2.0)
+    assert state.unexportable == (f"{origin} auth/keys",)
+    databases = state.origins[0]["indexedDB"]
+    assert "anna" in str(databases)
+    async with provider.open(request_for("b", restore=state)) as browser:
+        page = await browser.page()
+        await page.goto(f"{origin}/whoami")
+        user = await page.evaluate("""() => new Promise(resolve => {
+            indexedDB.open('auth').onsuccess = event => {
+                event.target.result.transaction('plain').objectStore('plain').get(1).onsuccess =
+                    found => resolve(found.target.result.user);
+            };
+        })""")
+        assert user == "anna"
+
+
+async def test_a_frozen_driver_is_killed_with_all_it_started(provider, request_for, origin):
+    """A driver under SIGSTOP answers nothing; leaving the context ends it and the browser, and says that it was not clean."""
+    request = request_for()
+    began = time.monotonic()
+    with pytest.raises(BrowserLost, match="killed"):
+        async with provider.open(request) as browser:
+            driver = next(process for process in browser._watched if process.pid != browser.pid)
+            began = time.monotonic()
+            os.kill(driver.pid, signal.SIGSTOP)
+    assert time.monotonic() - began < 20
+    assert _processes(request) == set()
+    assert not process_tree.is_alive(driver)
+    _empty(request.temp_dir)
+
+
+async def test_a_frozen_browser_is_killed(provider, request_for):
+    """A browser under SIGSTOP cannot close itself; it is gone afterwards all the same."""
+    request = request_for(close_timeout=1.0)
+    with pytest.raises(BrowserLost):
+        async with provider.open(request) as browser:
+            for process in _processes(request):
+                os.kill(process.pid, signal.SIGSTOP)
+    assert _processes(request) == set()
+    assert not process_tree.is_alive(browser._main)
+    _empty(request.temp_dir)
+
+
+async def test_the_death_of_the_driver_is_noticed(provider, request_for):
+    """A driver that is killed takes its browser with it: ``lost`` is set, a call raises, nothing is left."""
+    request = request_for()
+    with pytest.raises(BrowserError):
+        async with provider.open(request) as browser:
+            driver = next(process for process in browser._watched if process.pid != browser.pid)
+            os.kill(driver.pid, signal.SIGKILL)
+            with anyio.fail_after(10):
+                await browser.lost.wait()
+            await browser.export("cookies", None, 1.0)
+    assert _processes(request) == set()
+    _empty(request.temp_dir)
+
+
+async def test_a_cancelled_scope_still_closes_the_browser(provider, request_for):
+    """Cancellation in the middle of the work: the browser and its driver are gone when the scope is left."""
+    request = request_for()
+    async with anyio.create_task_group() as group:
+
+        async def work() -> None:
+            async with provider.open(request):
+                group.cancel_scope.cancel()
+                await anyio.sleep_forever()
+
+        group.start_soon(work)
+    assert _processes(request) == set()
+    assert not any(_driver_arguments())
+
+
+async def test_cancellation_while_starting_leaves_nothing(provider, request_for):
+    """A stop that comes while the driver or the browser is starting leaves neither."""
+    for moment in (0.05, 0.4, 0.7):
+        request = request_for(f"at-{moment}")
+        with anyio.move_on_after(moment):
+            async with provider.open(request):
+                await anyio.sleep_forever()
+        assert _processes(request) == set()
+        assert not any(_driver_arguments())
+        _empty(request.temp_dir)
+
+
+async def test_the_browser_and_its_driver_see_no_secrets_and_use_the_temp_dir(provider, request_for):
+    """Of our environment they get what they need; TMPDIR is the workspace's; our own environment is as before."""
+    before = dict(os.environ)
+    request = request_for()
+    async with provider.open(request) as browser:
+        assert dict(os.environ) == before
+        for process in browser._watched:
+            environ = Path(f"/proc/{process.pid}/environ").read_bytes()
+            assert b"secret-in-environment" not in environ
+            assert f"TMPDIR={request.temp_dir}".encode() in environ.split(b"\0")
+        assert list(request.temp_dir.iterdir())
+
+
+async def test_a_mobile_profile_says_so_honestly(provider, request_for, origin):
+    """Device, locale and time zone are the profile's; the version in the user agent is the browser's own."""
+    request = request_for(device="mobile", locale="de-DE", timezone="Europe/Berlin")
+    async with provider.open(request) as browser:
+        page = await browser.page()
+        await page.goto(f"{origin}/whoami")
+        agent = await page.evaluate("navigator.userAgent")
+        assert "Mobile" in agent
+        assert f"Chrome/{browser.version.partition('.')[0]}.0.0.0" in agent
+        assert await page.evaluate("navigator.language") == "de-DE"
+        assert await page.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone") == "Europe/Berlin"
+
+
+async def test_a_browser_that_is_none_is_named(state_dir: Path, request_for):
+    """An executable that is no browser is refused before the driver is started."""
+    provider = ChromiumProvider(ChromiumSettings(state_dir=state_dir, environ=dict(os.environ), browser="/bin/true"))
+    with pytest.raises(BrowserLaunchFailed, match="/bin/true|/usr/bin/true"):
+        async with provider.open(request_for()):
+            pass
+
+
+def test_a_proxy_is_split_so_that_its_password_is_in_no_argv():
+    """The server is apart from the credentials, which are decoded; what is no URL is refused without quoting it."""
+    assert proxy_settings("http://me:p%40ss@proxy.example:8080") == {
+        "server": "http://proxy.example:8080", "username": "me", "password": "p@ss",
+    }  # fmt: skip
+    assert proxy_settings("proxy.example:3128") == {"server": "http://proxy.example:3128"}
+    with pytest.raises(BrowserError) as caught:
+        proxy_settings("http://me:secret@:99999")
+    assert "secret" not in str(caught.value)
+
+
+def _driver_arguments() -> list[bytes]:
+    own = [process for process in process_tree._all() if process.parent == os.getpid()]
+    return [line for process in own if b"run-driver" in (line := process_tree._read(process.pid, "cmdline"))]
+
+
+def _empty(temp_dir: Path) -> None:
+    """Remove what a killed browser could not remove; in a run, the workspace does it."""
+    import shutil  # noqa: PLC0415
+
+    for path in temp_dir.iterdir():
+        shutil.rmtree(path)
