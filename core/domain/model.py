@@ -5,6 +5,7 @@ All are frozen. Times are seconds since the epoch (``float``, UTC); durations ar
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 import hashlib
 from typing import Any, Literal
@@ -158,3 +159,27 @@ class Announced(msgspec.Struct, frozen=True, kw_only=True):
 
     flags: dict[str, str]
     committed: frozenset[str]
+
+
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """Who holds a lock, for people and for recovery; the kernel's lock is the truth.
+
+    Attributes:
+        pid: its process; 0 if its record is not there.
+        host: its host.
+        since: epoch seconds.
+        what: what it is: ``orchestrator``, ``worker`` …
+        started: the process's start time, in clock ticks since boot; None where the kernel does not say.
+        boot_id: the kernel's boot ID; empty where there is none.
+    """
+
+    pid: int
+    host: str
+    since: float
+    what: str
+    started: int | None = None
+    boot_id: str = ""
+
+    def __str__(self) -> str:
+        since = dt.datetime.fromtimestamp(self.since, dt.UTC)
+        return f"{self.what}, pid {self.pid} on {self.host}, since {since:%Y-%m-%d %H:%M:%S} UTC"

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from core.domain.model import Holder
 from core.domain.validation import require_id
 from core.errors import ProfileHeld
-from core.profiles.port import Holder, ProfileMetadata
 from core.profiles.store import fresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from core.clock import Clock
+    from core.profiles.port import ProfileMetadata
 
 
 class MemoryProfileStore:

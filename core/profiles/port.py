@@ -11,17 +11,7 @@ from core.domain.model import Device
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-
-class Holder(msgspec.Struct, frozen=True, kw_only=True):
-    """Who holds a lock, for people; the kernel's lock is the truth."""
-
-    pid: int
-    host: str
-    since: float
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.what}, pid {self.pid} on {self.host}"
+    from core.domain.model import Holder
 
 
 class ProfileLocks(Protocol):

@@ -1,0 +1,150 @@
+"""A lock that the kernel frees when its holder dies, and beside it a record for people.
+
+Whatever the holder had started does not matter: the descriptor is not inherited. The lock file itself is never removed; a
+second file under the same name would let a second holder in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from core.domain.model import Holder
+from core.durable import ensure_directory, write_bytes
+from core.errors import HolderAlive
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from core.clock import Clock
+
+_PROBES = 5
+_PROBE_PAUSE = 0.01
+
+
+class KernelLock:
+    """One lock.
+
+    Args:
+        lock: the file that is locked; made if need be, never removed.
+        record: where the holder writes who it is; removed by it.
+        clock: for ``since``.
+    """
+
+    def __init__(self, lock: Path, record: Path, clock: Clock) -> None:
+        self._lock = lock
+        self._record = record
+        self._clock = clock
+
+    @contextlib.contextmanager
+    def hold(self, name: str, what: str) -> Iterator[None]:
+        """Hold it, without waiting for another holder. It may be released by another thread than took it.
+
+        Args:
+            name: what is locked, for the error.
+            what: who holds it, for the record.
+
+        Raises:
+            HolderAlive: naming the holder.
+            DurableWriteFailed: the record could not be written.
+        """
+        ensure_directory(self._lock.parent)
+        lock = FileLock(self._lock, mode=0o600, thread_local=False, fallback_to_soft=False)
+        self._acquire(lock, name)
+        try:
+            with self._recorded(what):
+                yield
+        finally:
+            lock.release()
+
+    def holder(self) -> Holder | None:
+        """Return who holds it, None if it is free."""
+        if not _is_locked(self._lock):
+            return None
+        try:
+            return msgspec.json.decode(self._record.read_bytes(), type=Holder)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            # held, but its record is not there yet, or damaged: the kernel is right all the same
+            return Holder(pid=0, host=socket.gethostname(), since=self._clock.now(), what="another process")
+
+    def _acquire(self, lock: FileLock, name: str) -> None:
+        # Not a wait for the holder: only for somebody who is just looking whether there is one (`holder`).
+        for _ in range(_PROBES):
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                time.sleep(_PROBE_PAUSE)
+            else:
+                return
+        raise HolderAlive(name, str(self.holder() or "another process, until just now"))
+
+    @contextlib.contextmanager
+    def _recorded(self, what: str) -> Iterator[None]:
+        is_new = not self._record.parent.exists()
+        ensure_directory(self._record.parent)
+        record = Holder(
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            since=self._clock.now(),
+            what=what,
+            started=_start_time(),
+            boot_id=_boot_id(),
+        )
+        write_bytes(self._record, msgspec.json.encode(record), fsync=False)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(FileNotFoundError):  # what it stood in was deleted by its holder
+                self._record.unlink()
+            if is_new:
+                # a lock alone does not make a profile
+                with contextlib.suppress(OSError):
+                    self._record.parent.rmdir()
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether somebody holds the lock. A shared lock is enough to tell, so that two who look do not see each other."""
+    if fcntl is None:
+        try:
+            FileLock(path, fallback_to_soft=False).acquire(blocking=False).lock.release()
+        except Timeout:
+            return True
+        return False
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _start_time() -> int | None:
+    try:
+        # the name in parentheses may hold anything, so count from behind it; start time is field 22
+        return int(Path("/proc/self/stat").read_text("utf-8").rpartition(")")[2].split()[19])
+    except OSError:
+        return None
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("utf-8").strip()
+    except OSError:
+        return ""
