@@ -56,7 +56,11 @@ def session(store):
                 email="a@example.org",
                 password=PASSWORD,
                 two_fa_secret="JBSWY3DPEHPK3PXP",
-                extra={"recovery_codes": ["1111-2222", "3333-4444"], "nested": {"api_key": "k-123456"}},
+                extra={
+                    "recovery_codes": ["1111-2222", "3333-4444"],
+                    "nested": {"api_key": "k-123456"},
+                    "shop_password": "xyz",
+                },
             ),
             outputs={"order": "o-1", "note": f"typed {PASSWORD} here", "dev_api_key": "abc-987"},
             remembered={"shop": {"mail_password": "zzz-555", "cart": "c-7"}},
@@ -74,6 +78,7 @@ SECRETS = (
     "k-123456",
     "abc-987",
     "zzz-555",
+    "xyz",  # too short to be recognised by its value: only its name hides it
 )
 
 
