@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
 
-from core.domain.model import ProcessStamp
+from core.domain.model import Holder, ProcessStamp
 
 LINUX = sys.platform == "linux"
 _DEAD_STATES = frozenset({"Z", "X", "x"})
@@ -69,6 +70,13 @@ def start_time(pid: int) -> float | None:
         stat = read_stat(pid)
         return None if stat is None else stat.started
     return _portable_start_time(pid)
+
+
+def end_holder(holder: Holder) -> None:
+    """Kill the process that holds a lock, frozen or not, if it is proven to be the one on record; else do nothing."""
+    here = holder.host == socket.gethostname() and holder.boot_id == _boot_id()
+    if here and holder.started is not None and is_running(holder.pid, holder.started):
+        os.kill(holder.pid, signal.SIGKILL)
 
 
 class Stat:

@@ -48,7 +48,24 @@ class Intake:
         Raises:
             BadInput: with everything that is wrong.
         """
-        feed = self._read()
+        feed = self.read()
+        self.check(feed)
+        return feed
+
+    def read(self) -> Feed:
+        """Return the feed, right in itself; nothing is touched.
+
+        Raises:
+            BadInput: with everything that is wrong.
+        """
+        return self._read()
+
+    def check(self, feed: Feed) -> None:
+        """Ask the flows whether they take the jobs' parameters.
+
+        Raises:
+            BadInput: with everything that is wrong.
+        """
         users: dict[str, dict[bytes, str]] = {}
         for spec in feed.specs:
             params = msgspec.json.encode(spec.params, order="deterministic")
@@ -56,7 +73,6 @@ class Intake:
         problems = [problem for flow, sets in users.items() for problem in self._check(feed.name, flow, sets)]
         if problems:
             raise BadInput(_shortened(problems, feed.name))
-        return feed
 
     def _check(self, place: str, flow: str, sets: dict[bytes, str]) -> list[Problem]:
         ids = list(sets.values())

@@ -1,0 +1,201 @@
+"""Runs the profiles of a queue, at most N browsers at a time, one ``run.py`` process each.
+
+The shell: arguments -> Settings -> wiring -> Dispatcher -> exit code.
+"""
+
+from __future__ import annotations
+
+from core.venv import enter
+
+if __name__ == "__main__":
+    enter()
+
+import argparse
+import contextlib
+import os
+import sys
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+from msgspec import structs
+
+from core import durable, logs, settings
+from core.clock import SystemClock
+from core.console.open import open_console
+from core.dispatch.attempt import AttemptLimits
+from core.dispatch.dispatcher import Dispatcher
+from core.dispatch.ports import DispatchSettings, Ports
+from core.dispatch.shutdown import Stop
+from core.domain import events
+from core.domain.messages import WorkerSettings
+from core.domain.outcome import ExitCode
+from core.errors import BadInput, HolderAlive, OstlerError
+from core.events.fan_out import FanOut
+from core.events.history import JsonlHistory
+from core.events.jsonl import JsonlSink
+from core.process.child import LaunchPlan, SubprocessLauncher
+from core.process.describe import FlowInspector
+from core.process.identity import end_holder
+from core.process.pump import LogLimits
+from core.process.tree import ProcessReaper
+from core.profiles.lock import FileProfileLocks
+from core.profiles.store import FileProfileStore
+from core.queue.feed import FeedDefaults, read_feed
+from core.queue.intake import FileFollower, Intake
+from core.queue.open import SourceKind, open_queue, open_source
+from core.redaction import Redactor
+from core.state.orchestrator_lock import OrchestratorLock
+from core.state.sessions import FileSessionStore
+from core.workspaces.manager import WorkspaceManager
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from core.queue.feed import Feed
+    from core.queue.open import Source
+    from core.settings import Settings
+
+RUN_PY = Path(__file__).resolve().with_name("run.py")
+EXIT_CODES = """\
+exit codes (the first that applies, in this order):
+  2 bad input, nothing was launched     5 another orchestrator holds the state directory
+  7 the host could not do its part      6 interrupted: the same command goes on
+  1 a job failed for good               3 a job is quarantined
+  4 a job waits for a person            0 all done
+"""
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Return the command line, by setting name where it is a setting; None for what was not given."""
+    parser = argparse.ArgumentParser(
+        prog="orchestrator.py", description=(__doc__ or "").splitlines()[0], epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    add = parser.add_argument
+    add("queue", nargs="?", help="queue.json, jobs.jsonl, ids.txt, queue.db, or - for standard input; none: go on")
+    add("--max-concurrent", metavar="N", help="browsers at a time (default 5)")
+    add("--flow", metavar="FILE", help="flow of jobs that name none")
+    add("--again", action="store_true", help="run jobs that are done once more, as a new generation")
+    add("--retry-failed", action="store_true", help="give failed and quarantined jobs another chance")
+    add("--watch", action="store_true", help="stay, and follow edits of the queue file")
+    add("--take-over", action="store_true", help="kill a frozen orchestrator that holds the state directory")
+    add("--state-dir", metavar="DIR")
+    add("--log-dir", metavar="DIR")
+    add("--launch-interval", metavar="SECONDS", help="between two browser starts (default: from the cores)")
+    add("--progress-timeout", metavar="SECONDS", help="stop an attempt that makes no progress for so long")
+    add("--timeout", metavar="SECONDS", help="hard limit of one attempt")
+    add("--stop-grace", metavar="SECONDS", help="between asking a worker to end and killing it")
+    add("--max-attempts", metavar="N", help="failing attempts a job may have (default 3)")
+    add("--poison-limit", metavar="N", help="crashes in a row that quarantine a job (default 3)")
+    add("--retry-delay", metavar="SECONDS", help="before the first retry (default 1); doubles with each")
+    add("--browser", metavar="PATH")
+    add("--headed", action="store_true", default=None, help="show the browsers")
+    add("--no-sandbox", dest="sandbox", action="store_const", const=False, help="run browsers without their sandbox")
+    return parser.parse_args(argv)
+
+
+def dispatch_settings(chosen: Settings, *, watch: bool) -> DispatchSettings:
+    """Return the dispatcher's share of the settings."""
+    worker = WorkerSettings(
+        state_dir=str(chosen.state_dir), log_dir=str(chosen.log_dir), browser=chosen.browser, headed=chosen.headed,
+        sandbox=chosen.sandbox, action_timeout=chosen.action_timeout,
+    )  # fmt: skip
+    limits = AttemptLimits(start=chosen.start_timeout, progress=chosen.progress_timeout, hard=chosen.timeout)
+    return DispatchSettings(
+        max_concurrent=chosen.max_concurrent, gate_interval=chosen.gate_interval, stop_grace=chosen.stop_grace,
+        limits=limits, retry=chosen.retry, worker=worker, watch=watch,
+    )  # fmt: skip
+
+
+def make_intake(source: Source, options: argparse.Namespace, chosen: Settings) -> Intake:
+    """Return what reads and checks the feed."""
+    profiles = FileProfileStore(chosen.state_dir)
+
+    def profile_flow(profile_id: str) -> str | None:
+        metadata = profiles.read(profile_id)
+        return None if metadata is None else metadata.flow
+
+    config_flow = None if options.flow else chosen.flow
+    outside = FeedDefaults(flag_flow=options.flow, config_flow=config_flow, profile_flow=profile_flow)
+
+    def read() -> Feed:
+        return read_feed(source.argument, stdin=sys.stdin.buffer, cwd=Path.cwd(), defaults=outside)
+
+    cache = chosen.state_dir / ".flow_cache.json"
+    return Intake(read, FlowInspector(RUN_PY, cache, timeout=chosen.describe_timeout, env=os.environ))
+
+
+def run(options: argparse.Namespace, chosen: Settings) -> int:
+    """Wire everything up and run the queue."""
+    clock = SystemClock()
+    source = open_source(options.queue, Path.cwd()) if options.queue is not None else None
+    is_feed = source is not None and source.kind is SourceKind.FEED
+    intake = make_intake(source, options, chosen) if source is not None and is_feed else None
+    # read before anything is touched; flows are asked only by whoever holds the state directory
+    feed = intake.read() if intake is not None else None
+    lock = OrchestratorLock(chosen.state_dir, clock)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(lock.hold(end_holder=end_holder if options.take_over else None))
+        if intake is not None and feed is not None:
+            intake.check(feed)
+        durable.ensure_directory(chosen.log_dir)
+        stack.callback(logs.configure_orchestrator(chosen.log_dir, Redactor()).close)
+        own = chosen.state_dir / "queue.db"
+        named = source.path if source is not None and not is_feed else None
+        queue = open_queue(named or own, create=named is None)
+        stack.callback(queue.close)
+        number = queue.begin_run(clock.now(), feed=None if feed is None else feed.name)
+        sink = JsonlSink(chosen.log_dir / "events.jsonl", clock)
+        stack.callback(sink.close)
+        console = stack.enter_context(open_console(sys.stdout, clock, term=os.environ.get("TERM", "")))
+        everything = FanOut([sink, console])
+        if feed is not None:
+            found = queue.reconcile(
+                feed.name, feed.specs, now=clock.now(), again=options.again, retry_failed=options.retry_failed
+            )
+            everything.emit(events.FeedRead(at=clock.now(), source=feed.name, **structs.asdict(found)))
+        else:
+            queue.resume_parked(clock.now())
+        follower = None
+        if options.watch and intake is not None and source is not None and source.path is not None:
+            follower = FileFollower(source.path, intake, queue, clock)
+        locks = FileProfileLocks(chosen.state_dir, clock)
+        limits = LogLimits(rate=chosen.log_rate, max_bytes=chosen.log_max_bytes, keep=chosen.log_keep)
+        plan = LaunchPlan(python=sys.executable, run_py=RUN_PY, log_dir=chosen.log_dir, limits=limits)
+        ports = Ports(
+            queue=queue,
+            launcher=SubprocessLauncher(plan, os.environ),
+            reaper=ProcessReaper(),
+            sessions=FileSessionStore(chosen.state_dir),
+            locks=locks,
+            workspaces=WorkspaceManager(chosen.state_dir, holder=locks.holder),
+            events=everything,
+            history=JsonlHistory(chosen.log_dir / "events.jsonl"),
+            clock=clock,
+            nonce=lambda: uuid.uuid4().hex,
+            follower=follower,
+        )
+        return anyio.run(Dispatcher(ports, dispatch_settings(chosen, watch=options.watch), Stop()).run, number)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Return the exit code; errors that we can name are one message on standard error."""
+    options = parse(argv)
+    flags = {name: getattr(options, name, None) for name in settings.Settings.__struct_fields__}
+    try:
+        return run(options, settings.load(flags, os.environ, cwd=Path.cwd()))
+    except BadInput as exc:
+        sys.stderr.write(f"{exc}\n")
+        return ExitCode.BAD_INPUT
+    except HolderAlive as exc:
+        sys.stderr.write(f"{exc}\n")
+        return ExitCode.HOLDER_ALIVE
+    except OstlerError as exc:
+        sys.stderr.write(f"{exc}\n")
+        return ExitCode.HOST_FAULT
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
