@@ -30,6 +30,7 @@ STAMP = VENV / ".ostler-setup"
 UNFINISHED = VENV / ".ostler-unfinished"
 LOCKS = {"run": "requirements.lock", "dev": "requirements-dev.lock"}
 HOST_FAULT = 7
+BROWSER = "browser"
 
 
 def main() -> int:
@@ -47,9 +48,10 @@ def main() -> int:
         if is_done(kind):
             return 0
         try:
-            make_venv()
-            install(kind)
-            find_browser()
+            if not is_installed(kind):
+                make_venv()
+                install(kind)
+            note(BROWSER, find_browser())
         except subprocess.CalledProcessError as exc:
             say(
                 f"set-up failed: {' '.join(map(str, exc.cmd))} ended with {exc.returncode}; type `make setup` to try again"
@@ -58,7 +60,6 @@ def main() -> int:
         except Missing as exc:
             say(str(exc))
             return HOST_FAULT
-        STAMP.write_text(json.dumps({**noted(), kind: digest(kind)}), "utf-8")
     return 0
 
 
@@ -67,9 +68,14 @@ class Missing(Exception):
 
 
 def is_done(kind: str) -> bool:
-    """Whether an earlier call has done all of ``kind``; the development set holds all that a run needs."""
+    """Whether an earlier call has done all of it."""
+    return BROWSER in noted() and is_installed(kind)
+
+
+def is_installed(kind: str) -> bool:
+    """Whether the packages are there; the development set holds all that a run needs."""
     found = noted()
-    return not UNFINISHED.exists() and any(found.get(name) == digest(name) for name in {kind, "dev"})
+    return not UNFINISHED.exists() and any(found.get(name) == digest(name) for name in (kind, "dev"))
 
 
 def noted() -> dict[str, str]:
@@ -79,6 +85,11 @@ def noted() -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def note(key: str, value: str) -> None:
+    """Note what was done."""
+    STAMP.write_text(json.dumps({**noted(), key: value}), "utf-8")
 
 
 def digest(kind: str) -> str:
@@ -147,29 +158,42 @@ def install(kind: str) -> None:
     pip = (PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input")
     run(*pip, "--require-hashes", "-r", CHECKOUT / LOCKS[kind])
     run(*pip, "--no-deps", "--no-build-isolation", "-e", CHECKOUT)
+    note(kind, digest(kind))
     UNFINISHED.unlink()
 
 
-def find_browser() -> None:
-    """Use a browser that is there; else Playwright's own; else, as root on Debian, the distribution's."""
-    if discover(quiet=True):
-        return
+def find_browser() -> str:
+    """Return a browser that is there; else Playwright's own; else, as root on Debian, the distribution's."""
+    if found := discover():
+        return found
     say("no browser works here yet; asking Playwright for its headless shell")
-    asked = subprocess.run([PYTHON, "-m", "playwright", "install", "chromium", "--only-shell"], check=False)  # noqa: S603
-    if asked.returncode == 0 and discover(quiet=True):
-        return
+    asked = subprocess.run(  # noqa: S603
+        [PYTHON, "-m", "playwright", "install", "chromium", "--only-shell"],
+        check=False,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if asked.returncode == 0 and (found := discover()):
+        return found
+    if asked.returncode != 0:
+        # the last lines are a stack; the first that says "Error" names the cause
+        cause = next(
+            (line for line in asked.stderr.splitlines() if "Error" in line), f"it ended with {asked.returncode}"
+        )
+        say(f"Playwright could not: {cause.strip()}")
     if may_apt():
         say("installing the distribution's headless Chromium")
         try:
             apt_install("chromium-headless-shell")
         except subprocess.CalledProcessError:
             apt_install("chromium")
-    if not discover(quiet=False):
-        raise Missing("set-up is complete but for a browser; see above, then type `make setup` again")
+    if found := discover(quiet=False):
+        return found
+    raise Missing("set-up is complete but for a browser; see above, then type `make setup` again")
 
 
-def discover(*, quiet: bool) -> bool:
-    """Whether a browser works, tried by launching it once."""
+def discover(*, quiet: bool = True) -> str:
+    """Return the browser that works, tried by launching it once; empty if none does."""
     found = subprocess.run(  # noqa: S603
         [PYTHON, "-m", "workers.browser.discover"], cwd=CHECKOUT, check=False, capture_output=True, text=True
     )
@@ -177,7 +201,7 @@ def discover(*, quiet: bool) -> bool:
         say(f"browser: {found.stdout.strip()}")
     elif not quiet:
         sys.stderr.write(found.stderr)
-    return found.returncode == 0
+    return found.stdout.strip()
 
 
 def may_apt() -> bool:
