@@ -17,6 +17,7 @@ import enum
 import json
 import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -135,7 +136,7 @@ def _read(stream: IO[bytes], *, place: str, path: Path | None, resolver: Resolve
             raise BadInput([problem])
         entries: _Entries = _Document(data)
     else:
-        spool = tempfile.SpooledTemporaryFile(max_size=MAX_JSON)  # noqa: SIM115 - lives as long as the feed does
+        spool = tempfile.SpooledTemporaryFile(max_size=MAX_JSON)  # noqa: SIM115 - lives as long as its entries
         spool.write(head)
         shutil.copyfileobj(stream, spool, _BLOCK)
         entries = _Lines(spool, bare=form is Form.IDS)
@@ -237,6 +238,7 @@ class _Lines(_Entries):
     def __init__(self, file: IO[bytes], *, bare: bool) -> None:
         self._file = file
         self._bare = bare
+        weakref.finalize(self, file.close)
 
     def lines(self) -> Iterator[tuple[int, bytes, bool]]:
         self._file.seek(0)
@@ -269,7 +271,7 @@ def _check(entries: _Entries, resolver: Resolver) -> int | None:
             return None
         for text in entries.raw():
             job = _decode(text)
-            if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
+            if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _depth(text) > MAX_DEPTH + 1:  # the job itself
                 return None
             folded = job.job_id.lower()
             same = profiles.setdefault(job.profile_id.lower(), job.profile_id)
@@ -293,14 +295,11 @@ def _forget(pairs: list[tuple[str, Any]]) -> None:
 
 
 def _depth(text: bytes) -> int:
-    """Return how deep the value is nested, level by level, so that no call is nested as deep."""
+    """Return how many lists and objects stand in one another; level by level, so that no call is nested as deep."""
     level = [msgspec.json.decode(text)]
     depth = 0
-    while level := [
-        inner
-        for value in level
-        if isinstance(value, (dict, list))
-        for inner in (value.values() if isinstance(value, dict) else value)
-    ]:
+    while level:
         depth += 1
+        inner = (item for value in level for item in (value.values() if isinstance(value, dict) else value))
+        level = [item for item in inner if isinstance(item, (dict, list))]
     return depth

@@ -84,7 +84,7 @@ class _Explanation:
         elif root.type == "object":
             self._with_defaults(text, root)
         else:
-            self._add(text, root, "", "a list of jobs, or an object with `jobs`", _found(text, root, ""))
+            self._add(text, root, "", "a list of jobs, or an object with `jobs`", _found(text, root))
 
     def line(self, number: int, data: bytes, *, bare: bool) -> None:
         """Explain one line of a feed."""
@@ -114,12 +114,12 @@ class _Explanation:
                     at = places.get(fault.field.partition(".")[0], node)
                     self._add(text, at, f"defaults.{fault.field}", fault.expected, fault.found, fault.hint)
             else:
-                self._add(text, node, "defaults", "an object", _found(text, node, ""))
+                self._add(text, node, "defaults", "an object", _found(text, node))
         if (node := members.get("jobs")) is not None:
             if node.type == "array":
                 self._jobs_in(text, node, "jobs")
             else:
-                self._add(text, node, "jobs", "a list", _found(text, node, ""))
+                self._add(text, node, "jobs", "a list", _found(text, node))
 
     def _jobs_in(self, text: Text, array: Node, path: str) -> None:
         for index, node in enumerate(array.named_children):
@@ -139,7 +139,7 @@ class _Explanation:
             self._checked(text, node.start_byte, offsets, path, job, known=known)
         else:
             hint = "an ID stands in double quotes" if node.type == "number" else ""
-            self._add(text, node, path, "a profile ID as a string, or a job object", _found(text, node, ""), hint)
+            self._add(text, node, path, "a profile ID as a string, or a job object", _found(text, node), hint)
 
     def _checked(
         self, text: Text, offset: int, places: Mapping[str, int], path: str, job: RawJob, *, known: bool = True
@@ -229,7 +229,7 @@ class _Explanation:
             return msgspec.json.decode(text.of(node), type=type_)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             expected = EXPECTED.get(name, "a string")
-            self._add(text, node, path, expected, _found(text, node, name))
+            self._add(text, node, path, expected, _found(text, node))
             return None
 
     def _sound(self, text: Text, top: Node, path: str) -> bool:
@@ -320,11 +320,11 @@ def _shortened(raw: bytes) -> str:
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
-def _found(text: Text, node: Node, name: str) -> str:
+def _found(text: Text, node: Node) -> str:
     """Say what stands there without showing what may be a secret."""
     if node.type in _CONTAINERS:
         return _CONTAINERS[node.type]
     if node.type == "string":
-        value = _name(text, node)
-        return quoted(without_password(value) if name == "proxy" or "://" in value else value)
+        # a proxy may stand in any field by mistake
+        return quoted(without_password(_name(text, node)))
     return _shortened(text.of(node))

@@ -305,7 +305,7 @@ def test_claimed_jobs_are_left_alone(queue):
     ],
 )
 @pytest.mark.parametrize("changed", [False, True])
-def test_known_jobs_in_a_feed(queue, event, options, expected, after, changed):
+def test_known_jobs_in_a_feed(queue, event, options, expected, after, changed):  # noqa: PLR0917
     """What becomes of a job that the feed names again, by its state, its change and what was asked."""
     fill(queue, job("a"))
     end(queue, "a", event, retry_at=NOW + 5 if event is JobEvent.RETRY else None)
