@@ -37,7 +37,7 @@ _CAPABILITY_LIMIT = 10.0
 _RESTORE_LIMIT = 30.0
 _STOP_LIMIT = 2.0
 _KILLED_LIMIT = 3.0
-_GRACE = 1.0
+_GRACE = 3.0
 _END_LIMIT = 5.0
 _ARGUMENTS = (
     "--hide-crash-restore-bubble",
@@ -75,6 +75,7 @@ class _Run:
         self.manager = async_playwright()
         self.context: Any = None
         self.members: set[process_tree.Process] = set()
+        self.main: process_tree.Process | None = None
         self.clean = True
 
     def drivers(self) -> list[process_tree.Process]:
@@ -159,7 +160,7 @@ class ChromiumProvider:
             )
         except PlaywrightError as exc:
             raise BrowserLaunchFailed(found.executable, _reason(exc.message)) from None
-        main = await self._check_capability(request.user_data_dir)
+        run.main = main = await self._check_capability(request.user_data_dir)
         run.members = await asyncio.to_thread(process_tree.of_browser, request.user_data_dir)
         context.set_default_timeout(request.action_timeout * 1000)
         version = context.browser.version if context.browser is not None else found.version
@@ -216,34 +217,43 @@ class ChromiumProvider:
         request = run.request
         members = await asyncio.to_thread(process_tree.of_browser, request.user_data_dir, run.members)
         drivers = await asyncio.to_thread(run.drivers)
+        closed = driver_killed = False
         if run.context is not None:
-            run.clean = await _finishes(run.context.close(), request.close_timeout)
+            closed = await _finishes(run.context.close(), request.close_timeout)
         if drivers or run.context is not None or not process_tree.is_known():
             # also where the driver died: what waits for it in this process has to end
             stop = asyncio.ensure_future(run.manager.__aexit__(None, None, None))
             await asyncio.wait({stop}, timeout=_STOP_LIMIT)
             for driver in await asyncio.to_thread(run.drivers):
-                run.clean = False
                 process_tree.kill(driver)
+                driver_killed = True
             await asyncio.wait({stop}, timeout=_KILLED_LIMIT)
             await _settle(stop)
-        return await asyncio.to_thread(process_tree.end, request.user_data_dir, members, grace=_GRACE, limit=_END_LIMIT)
+        # a browser that lost its driver's pipe closes by itself, and well; a driver that still answers kills one that does
+        # not close in time, and what it had not written is lost
+        left, killed = await asyncio.to_thread(
+            process_tree.end, request.user_data_dir, members, grace=_GRACE, limit=_END_LIMIT
+        )
+        run.clean = closed or (driver_killed and run.main not in killed)
+        return left
 
 
 async def _finishes(call: Any, seconds: float) -> bool:
-    """Whether the call ends well within this time."""
+    """Whether a call ends well within this time."""
     task = asyncio.ensure_future(call)
     await asyncio.wait({task}, timeout=seconds)
-    ended = task.done()
-    return await _settle(task) and ended
+    in_time = task.done()
+    await _settle(task)
+    return in_time and not task.cancelled() and task.exception() is None
 
 
-async def _settle(task: asyncio.Future[Any]) -> bool:
-    """Bring a task to its end and take its result; whether it ended well."""
+async def _settle(task: asyncio.Future[Any]) -> None:
+    """Bring a task to its end and take its exception, which asyncio would report as never retrieved."""
     if not task.done():
         task.cancel()
         await asyncio.wait({task}, timeout=1.0)
-    return task.done() and not task.cancelled() and task.exception() is None
+    if task.done() and not task.cancelled():
+        task.exception()
 
 
 def _options(request: BrowserRequest, playwright: Any, version: str) -> dict[str, Any]:

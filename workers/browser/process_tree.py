@@ -120,7 +120,7 @@ def kill(process: Process) -> None:
         return
 
 
-def end(user_data_dir: Path, known: set[Process], *, grace: float, limit: float) -> set[Process]:
+def end(user_data_dir: Path, known: set[Process], *, grace: float, limit: float) -> tuple[set[Process], set[Process]]:
     """End a browser whose driver is gone, and return when it is.
 
     Args:
@@ -130,7 +130,7 @@ def end(user_data_dir: Path, known: set[Process], *, grace: float, limit: float)
         limit: seconds that the killing may take.
 
     Returns:
-        What is still there after all; normally nothing.
+        What is still there after all, normally nothing; and what had to be killed.
     """
     deadline = time.monotonic() + grace
     members = of_browser(user_data_dir, known)
@@ -138,15 +138,17 @@ def end(user_data_dir: Path, known: set[Process], *, grace: float, limit: float)
         time.sleep(_PAUSE)
         members = of_browser(user_data_dir, members)
     deadline = time.monotonic() + limit
+    killed: set[Process] = set()
     while members:
         for process in members:
             kill(process)
+        killed |= members
         time.sleep(_PAUSE)
         # one that was being born while its parent died shows up now
         members = of_browser(user_data_dir, members)
         if time.monotonic() > deadline:
             break
-    return members
+    return members, killed
 
 
 def _all() -> list[Process]:
