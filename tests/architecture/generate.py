@@ -1,0 +1,77 @@
+"""Makes the parts of the documentation that follow from the code: ``make docs``.
+
+``test_readme.py`` holds the files equal to what this makes.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from pathlib import Path
+
+from core.domain import events
+from core.domain.lifecycle import JOB, as_mermaid
+from core.domain.model import JobState
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+README = CHECKOUT / "README.md"
+EVENTS = CHECKOUT / "docs" / "events.md"
+BEGIN = "<!-- job states: made by `make docs` from core/domain/lifecycle.py -->"
+END = "<!-- end of job states -->"
+_HEAD = """\
+# Events
+
+One JSON object a line in `logs/events.jsonl`. Every event has `type` and `at` (epoch seconds, UTC). Made by `make docs` from
+`core/domain/events.py`.
+
+| type | says | fields |
+| --- | --- | --- |
+"""
+
+
+def diagram() -> str:
+    """Return the README's diagram, fenced."""
+    return f"```mermaid\n{as_mermaid(JOB, JobState.QUEUED)}\n```"
+
+
+def event_table() -> str:
+    """Return ``docs/events.md``."""
+    rows = []
+    for kind in typing.get_args(events.Event):
+        hints = typing.get_type_hints(kind)
+        fields = [f"`{name}` {_type(hints[name])}" for name in kind.__struct_fields__ if name != "at"]
+        says = " ".join((kind.__doc__ or "").split()).replace("|", "\\|")
+        rows.append(f"| `{kind.__struct_config__.tag}` | {says} | {', '.join(fields) or '-'} |")
+    return _HEAD + "\n".join(rows) + "\n"
+
+
+def with_diagram(readme: str) -> str:
+    """Return the README with the diagram of now between its markers."""
+    before, marker, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not marker or not end:
+        raise SystemExit(f"{README} has lost its markers {BEGIN} and {END}")
+    return f"{before}{BEGIN}\n{diagram()}\n{END}{after}"
+
+
+def _type(hint: object) -> str:
+    if isinstance(hint, types.UnionType):
+        return " or ".join("null" if part is type(None) else _type(part) for part in typing.get_args(hint))
+    names = {float: "number", int: "integer", str: "text", bool: "true or false"}
+    origin = typing.get_origin(hint)
+    if origin is tuple:
+        return f"list of {_type(typing.get_args(hint)[0])}"
+    if origin is dict:
+        value = typing.get_args(hint)[1]
+        return "object" if value is typing.Any else f"object of {_type(value)}"
+    return names[hint]
+
+
+def main() -> None:
+    """Rewrite what is made."""
+    README.write_text(with_diagram(README.read_text("utf-8")), "utf-8")
+    EVENTS.write_text(event_table(), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
