@@ -110,6 +110,7 @@ async def _attempt(hello: Hello, channel: WorkerChannel) -> Outcome:
     from core.state.selector_cache import FileSelectorCache
     from core.state.sessions import FileSessionStore
     from core.workspaces.manager import WorkspaceManager
+    from workers.output import mask_output
     from workers.record import Stores
     from workers.runner import Ports, run
     from workers.steps.load import load
@@ -118,6 +119,7 @@ async def _attempt(hello: Hello, channel: WorkerChannel) -> Outcome:
     for number in (signal.SIGTERM, signal.SIGINT):
         _on_signal(loop, number, channel.interrupt)
     state_dir, clock, redactor = Path(hello.settings.state_dir), SystemClock(), Redactor()
+    mask_output(redactor.text)
     logs.configure_worker(redactor)
     locks = FileProfileLocks(state_dir, clock)
     ports = Ports(

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def run(tmp_path, url, *extra):
 
 def browsers(tmp_path):
     """Return the command lines of browsers that run in this test's state directory."""
-    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-wweo", "args"], capture_output=True, text=True, check=True).stdout
     return [line for line in listed.splitlines() if f"--user-data-dir={tmp_path}" in line]
 
 
@@ -121,3 +122,28 @@ def test_login_survives_a_kill_right_after_its_commit(tmp_path, url):
     assert "source=crashed" in again.stdout
     assert "step log_in" not in again.stdout
     assert FileSessionStore(state).read("p1").value.outputs["seen"] == "cookie=yes session=yes storage=yes"
+
+
+def test_nothing_is_left_when_the_starter_is_killed(tmp_path, url):
+    """SIGKILL of whoever started the worker, while a step blocks the worker's loop: worker and browser are gone soon."""
+    command = [sys.executable, str(CHECKOUT / "run.py"), "p1", "--flow", str(FLOW), "--param", f"url={url}"]
+    places = ["--state-dir", str(tmp_path / "state"), "--log-dir", str(tmp_path / "logs"), "--param", "block=true"]
+    log = tmp_path / "logs" / "p1.log"
+    with subprocess.Popen([*command, *places], stdout=subprocess.DEVNULL) as process:
+        try:
+            wait_until(lambda: log.exists() and "blocking now" in log.read_text())
+            assert browsers(tmp_path)
+        finally:
+            process.kill()
+    killed = time.monotonic()
+    wait_until(lambda: not browsers(tmp_path))
+    # ten seconds are promised; the rest is for a busy host
+    assert time.monotonic() - killed < 25
+
+
+def wait_until(holds):
+    """Wait for a condition, with a deadline."""
+    deadline = time.monotonic() + WITHIN
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

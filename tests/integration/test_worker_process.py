@@ -28,7 +28,7 @@ from core.domain.messages import (
     WorkerSettings,
 )
 from core.domain.model import JobSpec
-from core.domain.outcome import Busy, Done, ExitCode, Interrupted
+from core.domain.outcome import Busy, Done, ExitCode, Failed, Interrupted
 from core.process.channel import CONTROL_VARIABLE, BlockingChannel, decode_up
 from core.profiles.lock import FileProfileLocks
 from core.state.sessions import FileSessionStore
@@ -244,6 +244,34 @@ def test_wrong_profile_is_refused(start):
     worker = start(profile_id="p2")
     worker.channel.send(worker.hello)
     assert worker.end() == ExitCode.BAD_INPUT
+
+
+def test_secret_is_masked_before_it_leaves(start, tmp_path):
+    """A step that prints a secret in the line after it was set shows a mask, whatever reads the output."""
+    leaky = tmp_path / "leaky.py"
+    leaky.write_text(
+        "from workers.steps import Flow\n"
+        "import sys\n"
+        "flow = Flow(browser=False)\n"
+        "@flow.step\n"
+        "async def one(ctx):\n"
+        "    ctx.identity.password = 'correct horse battery'\n"
+        "    print('it is correct horse battery')\n"
+        "    print('half: correct ', end='')\n"
+        "    print('horse battery', file=sys.stdout)\n"
+        "    ctx.log.info('it_is', value='correct horse battery')\n"
+        "    raise RuntimeError('correct horse battery')\n"
+    )
+    worker = start()
+    worker.hello = msgspec.structs.replace(
+        worker.hello, job=msgspec.structs.replace(worker.hello.job, flow=str(leaky), params={})
+    )
+    worker.begin()
+    assert isinstance(worker.until(Finished).outcome, Failed)
+    assert worker.end() == ExitCode.FAILED
+    said = worker.output.read_text()
+    assert "correct horse" not in said
+    assert said.count("[redacted]") >= 4
 
 
 # --- without an orchestrator -----------------------------------------------------------------------------------------

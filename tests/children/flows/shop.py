@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import msgspec
 
@@ -16,10 +17,12 @@ class Params(msgspec.Struct):
     Attributes:
         url: the shop's.
         kill: the worker and its browser go down in the second step of the first attempt.
+        block: the second step blocks the worker's loop.
     """
 
     url: str
     kill: bool = False
+    block: bool = False
 
 
 flow = Flow("shop", params=Params)
@@ -50,11 +53,14 @@ async def logged_in(ctx: Context) -> bool:
 async def look(ctx: Context) -> None:
     """Look whether the login is there, and keep what the page says."""
     if ctx.params.kill and ctx.attempt == 1:
-        for line in os.popen("ps -eo pid,args").read().splitlines():
+        for line in os.popen("ps -wweo pid,args").read().splitlines():
             pid, _, args = line.strip().partition(" ")
             if f"--user-data-dir={os.environ['SHOP_STATE']}" in args:
                 os.kill(int(pid), signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)
+    if ctx.params.block:
+        print("blocking now")
+        time.sleep(120)
     ctx.outputs["seen"] = (await ctx.page.inner_text("body")).split("|")[0].strip()
 
 
