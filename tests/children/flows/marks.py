@@ -42,7 +42,7 @@ async def second(ctx: Context) -> None:
     ctx.remember("seen", True)  # noqa: FBT003 - a note, no switch
     mark(ctx, "second begins")
     if told == "block":
-        time.sleep(120)  # noqa: ASYNC251 - blocking is the point
+        time.sleep(120)
     elif told == "wait":
         await anyio.sleep(120)
     elif told == "die":
