@@ -1,0 +1,1 @@
+"""Child processes: starting, knowing, hearing and ending them."""

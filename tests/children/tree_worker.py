@@ -3,7 +3,6 @@
 The mode is ``TREE_WORKER``; the directory for the marker is ``TREE_DIR``. Nothing here ends by itself within a minute.
 """
 
-# ruff: noqa: T201 - what a child says, it prints
 from __future__ import annotations
 
 import os
@@ -25,6 +24,23 @@ FORKER = (
     "    if os.fork():\n"
     "        time.sleep(0.002)\n"
     "        os._exit(0)\n"
+)
+BREEDER = (
+    "import os, sys, time\n"
+    "print('up', flush=True)\n"
+    "for _ in range(5000):\n"
+    "    if not os.fork():\n"
+    "        os.setsid()\n"
+    "        time.sleep(20)\n"
+    "        os._exit(0)\n"
+    "    time.sleep(0.004)\n"
+    "time.sleep(60)\n"
+)
+LEADER = (
+    "import subprocess, sys, time\n"
+    "orphan = subprocess.check_output(['sh', '-c', 'sleep 120 >/dev/null & echo $!'], env={}, text=True)\n"
+    "print('up', orphan.strip(), flush=True)\n"
+    "time.sleep(120)\n"
 )
 SPAWNER = (
     "import subprocess, sys, time\n"
@@ -71,6 +87,11 @@ if "nonce" in mode:
 if "bare" in mode:
     # neither nonce nor argument below: only descent and session
     start("bare", SPAWNER)
+if "leads" in mode:
+    # its child has no parent of ours and no nonce: only the session of one that lives
+    start("leads", LEADER, env={"PATH": os.environ["PATH"]})
+if "breeds" in mode:
+    start("breeds", BREEDER + f"# {directory}", env={})
 if "leaves" in mode:
     start("leaves", LEAVER)
 if "forks" in mode:

@@ -24,6 +24,7 @@ from core.process.identity import is_alive, stamp
 from core.process.port import WorkerCommand
 from core.process.pump import LogLimits
 from core.process.scripted import Hang, Say, script
+from core.process.table import read_table
 from core.process.tree import Marks, ProcessReaper, find_tree, kill_tree
 from core.redaction import Redactor
 
@@ -48,7 +49,7 @@ class Tree:
     async def until(self, text: str) -> str:
         """Wait until the log says so."""
         with anyio.fail_after(20):
-            while text not in (content := self.log.read_text()):  # noqa: ASYNC110 - a file sets no event
+            while text not in (content := self.log.read_text()):
                 await anyio.sleep(0.01)
         self.stamps = {
             name: stamp(pid)
@@ -86,6 +87,13 @@ async def plant(tmp_path):
                 os.kill(left.pid, signal.SIGKILL)
 
 
+def runs(pid: int, text: str) -> bool:
+    try:
+        return text.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
 def attempt_of(tree: Tree, **changes) -> AttemptRecord:
     record = AttemptRecord(
         nonce=tree.marks.nonce,
@@ -118,6 +126,27 @@ async def test_a_tree_that_forks_all_the_time_does_not_escape(plant):
     tree = await plant("forks")
     await tree.child.kill_tree(tree.marks.user_data_dir)
     assert find_tree(tree.marks) == []
+
+
+async def test_what_is_born_during_the_kill_does_not_escape(plant):
+    """A parent that has a child in a new session every few milliseconds, without any mark, is frozen before it is killed."""
+    tree = await plant("breeds")
+    await tree.child.kill_tree(None)
+    # only the code that they run, which names the directory, tells them apart
+    assert [entry for entry in read_table().values() if runs(entry.pid, f"# {tree.marks.user_data_dir}")] == []
+
+
+async def test_an_orphan_is_found_by_its_living_leader(plant):
+    """Its environment is empty and its parent is init, but the leader of its session descends from the worker."""
+    tree = await plant("leads")
+    assert await tree.child.kill_tree(None) == 3
+    assert [name for name, left in tree.stamps.items() if is_alive(left)] == []
+
+
+async def test_a_worker_leads_its_own_session(plant):
+    """A signal to the orchestrator's group, as ^C on a terminal is, does not reach it."""
+    tree = await plant("plain")
+    assert os.getsid(tree.child.stamp.pid) == os.getpgid(tree.child.stamp.pid) == tree.child.stamp.pid
 
 
 async def test_what_a_dead_worker_left_is_found_without_it(plant):

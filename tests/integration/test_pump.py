@@ -62,6 +62,10 @@ def pipe(tmp_path):
     return Pipe(tmp_path / "p1.log", LogLimits())
 
 
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def peak_kib() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -194,14 +198,14 @@ async def test_spawning_leaves_no_descriptor_and_no_thread(tmp_path):
             await bad_launcher.spawn(command, Redactor())
 
     await once()
-    before = len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+    before = open_descriptors(), threading.active_count()
     for _ in range(50):
         await once()
     deadline = time.monotonic() + 10
     # the pump of a failed start ends in its own time
     while threading.active_count() > before[1] and time.monotonic() < deadline:
         os.sched_yield()
-    after = len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+    after = open_descriptors(), threading.active_count()
     assert after[0] <= before[0] + 2
     assert after[1] <= before[1] + 1
 
