@@ -145,6 +145,17 @@ def test_a_better_job_that_becomes_due_goes_first(queue):
     assert claimed(queue, NOW + 10) == ["soon"]
 
 
+def test_a_job_that_becomes_due_waits_for_its_profile(queue):
+    """A job whose time comes while its profile is in use is not ready, and is when the profile is free."""
+    fill(queue, job("now", profile_id="p"), job("soon", profile_id="p", not_before=NOW + 10))
+    assert claimed(queue) == ["now"]
+    assert queue.readiness(NOW + 10, 5) == Readiness(ready=0, later=1, next_due=None)
+    assert queue.claim(NOW + 10, "early") is None
+    decision = Decision(event=JobEvent.GIVEN_UP, counters=Counters())
+    queue.finish("nonce-1000.0-0", decision, now=NOW + 11, seconds=0, outcome="failed")
+    assert claimed(queue, NOW + 12) == ["soon"]
+
+
 def test_many_due_at_once(queue):
     """Any number of jobs may become due at the same moment."""
     fill(queue, *(job(f"p{n}", not_before=NOW + 5) for n in range(300)))
@@ -230,6 +241,20 @@ def test_finish_is_recorded_once(queue):
     with pytest.raises(UnknownJob):
         queue.finish("never", decision, now=NOW, seconds=1, outcome="x")
     assert queue.job("a") == before
+
+
+def test_a_late_end_does_not_touch_the_next_attempt(queue):
+    """The end of an attempt that is recorded already says nothing about the one that runs now."""
+    fill(queue, job("a"))
+    end(queue, "a", JobEvent.INTERRUPTED)
+    queue.claim(NOW, "n2")
+    queue.record_go("n2", fence=9, user_data_dir=None, now=NOW)
+    before = queue.job("a")
+    late = Decision(event=JobEvent.GIVEN_UP, counters=Counters())
+    with pytest.raises(IllegalTransition):
+        queue.finish(f"a-{JobEvent.INTERRUPTED}-{NOW}", late, now=NOW, seconds=1, outcome="x")
+    assert queue.job("a") == before
+    assert [attempt.nonce for attempt in queue.open_attempts()] == ["n2"]
 
 
 def test_illegal_events_change_nothing(queue):

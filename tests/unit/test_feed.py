@@ -253,6 +253,14 @@ def test_nesting_has_a_limit_at_which_it_still_works(folder):
                 assert said.endswith("params: expected at most 100 levels of nesting, found more")
 
 
+def test_one_profile_is_spelt_in_one_way(folder):
+    """Two jobs with IDs of their own may share a profile, but not write it differently."""
+    assert len(read(folder, '[{"id": "x", "profile_id": "a"}, {"id": "y", "profile_id": "a"}]')) == 2
+    assert mistakes(folder, '[{"id": "x", "profile_id": "a"}, {"id": "y", "profile_id": "A"}]') == [
+        '<stdin>:1:60: [1].profile_id: expected one spelling of a profile ID, found "A"; line 1 has "a"'
+    ]
+
+
 def test_no_flow_names_all_five_places(folder):
     """A job without a flow says everywhere that one could have come from."""
     assert mistakes(folder, '["a"]', defaults=FeedDefaults()) == [
