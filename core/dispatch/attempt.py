@@ -56,7 +56,7 @@ class Attempt:
 
     @property
     def steps_total(self) -> int:
-        """Flagged steps of the flow, as far as known."""
+        """Steps of the flow, as far as known."""
         return len(self.done | set(self.todo))
 
     def overdue_at(self) -> tuple[float, str]:
@@ -109,9 +109,8 @@ class Attempt:
                 return [events.StepStarted(step=step, try_=try_, **of)]
             case messages.StepCommitted(step=step, flag=flag, seconds=seconds, body_ran=body_ran):
                 self._extend(monotonic, self._limits.progress)
-                if flag is not None:
-                    self.committed += 1
-                    self.done.add(step)
+                self.done.add(step)
+                self.committed += flag is not None
                 return [events.StepCommitted(step=step, seconds=seconds, body_ran=body_ran, **of)]
             case messages.StepProblem(step=step, try_=try_, reason=reason, will_retry=will_retry):
                 self._extend(monotonic, self._limits.progress)

@@ -7,19 +7,23 @@ in ``state/.flow_cache.json`` by the hash of the flow's folder and the parameter
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import structlog
 
 from core import durable
 from core.domain.messages import FlowDescription
-from core.errors import FlowLoadError
+from core.errors import DurableWriteFailed, FlowLoadError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+log = structlog.get_logger(__name__)
 
 MAX_SOURCES = 500
 MAX_CACHED = 200
@@ -66,8 +70,7 @@ class FlowInspector:
             raise FlowLoadError(str(flow), f"loading it took longer than {self._timeout:g} s") from None
         if done.returncode != 0:
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-            reason = said[-1] if said else f"describing it ended with {done.returncode}"
-            raise FlowLoadError(str(flow), reason.removeprefix(f"{flow}: "))
+            raise _load_error(flow, said[-1] if said else f"describing it ended with {done.returncode}")
         try:
             return msgspec.json.decode(done.stdout, type=FlowDescription)
         except (msgspec.ValidationError, msgspec.DecodeError) as exc:
@@ -82,13 +85,24 @@ class FlowInspector:
     def _keep(self, cache: _Cache, key: str, description: FlowDescription) -> None:
         good = {**cache.good, key: description}
         kept = dict(list(good.items())[-MAX_CACHED:])
-        durable.write_bytes(self._cache, msgspec.json.encode(_Cache(good=kept)), fsync=False)
+        try:
+            durable.write_bytes(self._cache, msgspec.json.encode(_Cache(good=kept)), fsync=False)
+        except DurableWriteFailed as exc:
+            log.warning("flow_cache_not_written", reason=str(exc))  # it is only a cache
+
+
+def _load_error(flow: Path, said: str) -> FlowLoadError:
+    """Turn ``path:line: reason`` into its parts; the path may be of a file that the flow imports."""
+    found = re.fullmatch(r"(?P<path>.+?):(?:(?P<line>\d+):)? (?P<reason>.+)", said)
+    if found is None or not Path(found["path"]).is_absolute():
+        return FlowLoadError(str(flow), said)
+    return FlowLoadError(found["path"], found["reason"], int(found["line"]) if found["line"] else None)
 
 
 def _key(flow: Path, lines: bytes) -> str:
-    """Hash what the answer depends on: the flow, the Python files beside and below it, and the parameters."""
+    """Hash what the answer depends on: the flow, the Python files beside it, and the parameters."""
     digest = hashlib.sha256(str(flow).encode() + b"\0" + lines)
-    sources = sorted(path for path in flow.parent.rglob("*.py") if path != flow)[:MAX_SOURCES]
+    sources = sorted(path for path in flow.parent.glob("*.py") if path != flow)[:MAX_SOURCES]
     for source in [flow, *sources]:
         try:
             digest.update(source.read_bytes())

@@ -251,10 +251,11 @@ def test_ten_thousand_queued_start_soon_after_a_kill(fleet: Fleet) -> None:
 
 def test_a_profile_held_by_hand_goes_back_to_the_queue(fleet: Fleet) -> None:
     """A busy profile costs nothing: its job waits and runs when the holder is gone."""
+    from core.clock import SystemClock
     from core.profiles.lock import FileProfileLocks
 
     queue = fleet.write_queue(["a", "b"])
-    locks = FileProfileLocks(fleet.state)
+    locks = FileProfileLocks(fleet.state, SystemClock())
     with locks.hold("a", "a test"):
         orchestrator = fleet.start(queue, *BRISK)
         fleet.wait_for(lambda: [e for e in fleet.events("attempt_ended") if e["outcome"] == "busy"])
