@@ -287,8 +287,9 @@ def _job_changed(snapshot: Snapshot, event: ev.JobChanged) -> Snapshot:
         view,
         state=state,
         attempts=max(event.attempts, view.attempts),
-        steps_done=event.steps_done if event.steps_total else view.steps_done,
-        steps_total=event.steps_total or view.steps_total,
+        # the record counts flags only; what was seen of the steps counts those that always run, too
+        steps_done=view.steps_done if view.steps_total else event.steps_done,
+        steps_total=view.steps_total or event.steps_total,
         reason=event.reason,
         retry_at=event.retry_at,
     )

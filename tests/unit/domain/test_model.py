@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from core.domain.model import JobSpec, revision
+from core.domain.model import Holder, JobSpec, revision
 
 SPEC = JobSpec(id="a", profile_id="a", flow="/flow.py", params={"x": 1, "y": [2, {"z": None}]})
 
@@ -38,3 +38,12 @@ def test_the_order_of_parameters_does_not_matter():
     """A feed may be written by anything."""
     other = msgspec.structs.replace(SPEC, params={"y": [2, {"z": None}], "x": 1})
     assert revision(other) == revision(SPEC)
+
+
+def test_a_holder_is_named_with_host_pid_and_since():
+    """What a person needs in order to find it."""
+    said = str(Holder(pid=7, host="box", since=0.0, what="orchestrator"))
+    assert "orchestrator" in said
+    assert "7" in said
+    assert "box" in said
+    assert "19" in said

@@ -67,6 +67,16 @@ def test_a_job_from_start_to_done():
     assert run.job_seconds == (8.0,)
 
 
+def test_steps_that_were_seen_go_before_those_that_are_on_record():
+    """The record leaves out steps that always run; of a job that was not seen it is all there is."""
+    run = after(started(2), go(), planned("log in", "order"), committed("log in"), committed("order"), ended("done"))
+    run = after(
+        changed("done", steps_done=1, steps_total=2), changed("failed", job="x", steps_done=3, steps_total=5), start=run
+    )
+    assert (run.done["a"].steps_done, run.done["a"].steps_total) == (2, 2)
+    assert (run.others["x"].steps_done, run.others["x"].steps_total) == (3, 5)
+
+
 def test_a_retry_counts_attempts_and_adds_up_time():
     """Between its attempts a job waits; its row keeps what it has cost."""
     run = after(
