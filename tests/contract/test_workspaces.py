@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from core.errors import TemplateMissing, WorkspaceCorrupt, WorkspaceError
+from core.workspaces import removal, scratch
 from core.workspaces.manager import WorkspaceManager
 from core.workspaces.memory import MemoryWorkspaces
 
@@ -75,7 +76,10 @@ class InMemory:
 @pytest.fixture(params=["disk", "memory"])
 def store(request, tmp_path: Path, state_dir: Path):
     """Each adapter."""
-    return OnDisk(tmp_path, state_dir) if request.param == "disk" else InMemory()
+    yield OnDisk(tmp_path, state_dir) if request.param == "disk" else InMemory()
+    # the TMPDIRs of workspaces that a test leaves standing
+    for path in scratch.strays(state_dir.resolve() / "workspaces", set()):
+        removal.temp_dir(path)
 
 
 def test_the_place_is_known_beforehand(store):

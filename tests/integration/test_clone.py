@@ -28,6 +28,14 @@ def manager(state_dir: Path) -> WorkspaceManager:
     return WorkspaceManager(state_dir)
 
 
+@pytest.fixture(autouse=True)
+def _no_strays(state_dir: Path):
+    """Remove the TMPDIRs of workspaces that a test leaves standing."""
+    yield
+    for path in scratch.strays(state_dir.resolve() / "workspaces", set()):
+        removal.temp_dir(path)
+
+
 @pytest.fixture
 def template(tmp_path: Path) -> Path:
     """A user-data-dir with one of everything that matters."""
@@ -339,7 +347,9 @@ def test_a_kill_at_any_moment_leaves_nothing_half_visible(state_dir: Path, templ
         assert len(visible) <= 1
         for path in visible:
             found = marker.read(path)
-            if found is not None and found.state in ("verified", "in_use"):
+            assert found is not None
+            assert found.state in ("verified", "in_use", "cleanup")
+            if found.state != "cleanup":
                 assert verify.findings(path / "user-data") == []
                 assert (path / "user-data" / "Default" / "Cookies").exists()
             fence = max(fence, int(path.name.rpartition("-")[2]))
