@@ -15,6 +15,8 @@ GONE = "gone from the feed"
 PENDING = (JobState.QUEUED, JobState.WAITING)
 CLAIMED = (JobState.PREPARED, JobState.RUNNING)
 CANCELLABLE = (*PENDING, JobState.PARKED)
+RELEASED = (JobState.DONE, JobState.FAILED, JobState.QUARANTINED)
+"""Gone from the feed, these are nobody's any more: a failure of last week is not this feed's."""
 
 
 class Action(enum.Enum):

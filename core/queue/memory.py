@@ -9,7 +9,7 @@ import msgspec
 from core.domain.lifecycle import JOB, JobEvent, advance
 from core.domain.model import TERMINAL, AttemptRecord, Claim, JobRecord, JobState
 from core.errors import BadInput, Fenced, IllegalTransition, Problem, UnknownJob
-from core.queue.following import CANCELLABLE, CLAIMED, GONE, PENDING, Action, fate, is_same
+from core.queue.following import CANCELLABLE, CLAIMED, GONE, PENDING, RELEASED, Action, fate, is_same
 from core.queue.port import Readiness, Reconciled
 
 if TYPE_CHECKING:
@@ -83,10 +83,14 @@ class MemoryQueue:
                 self._store.jobs[spec.id] = _as_decided(moved, decided.action)
         if cancel_missing:
             for job_id, job in self._store.jobs.items():
-                if job_id not in incoming and self._store.feeds[job_id] == feed and job.state in CANCELLABLE:
+                if job_id in incoming or self._store.feeds[job_id] != feed:
+                    continue
+                if job.state in CANCELLABLE:
                     counted["cancelled"] += 1
                     state = advance(JOB, job.state, JobEvent.CANCELLED)
                     self._put(job, state=state, reason=GONE, due_at=None, updated_at=now)
+                elif job.state in RELEASED:
+                    self._store.feeds[job_id] = ""
         return msgspec.convert(counted, Reconciled)
 
     def resume_parked(self, now: float) -> int:

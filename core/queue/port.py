@@ -87,7 +87,7 @@ class JobQueue(Protocol):
 
         Jobs are compared by ``id`` and ``revision``. Prepared and running jobs are left alone. ``again`` queues terminal
         ones anew as a new generation with fresh counters; ``retry_failed`` does so for failed and quarantined ones.
-        Parked ones are queued again.
+        Parked ones are queued again. What ended (but for cancelled ones) and is gone from the feed no longer belongs to it.
         """
         ...
 

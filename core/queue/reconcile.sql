@@ -57,6 +57,11 @@ UPDATE jobs SET feed = :feed FROM incoming AS new WHERE jobs.id = new.id AND job
 UPDATE jobs SET state = :after, reason = :reason, due_at = NULL, updated_at = :now
 WHERE state = :before AND feed = :feed AND NOT EXISTS (SELECT 1 FROM incoming WHERE incoming.id = jobs.id);
 
+-- name: release
+UPDATE jobs SET feed = ''
+WHERE feed = :feed AND state IN ('done', 'failed', 'quarantined')
+  AND NOT EXISTS (SELECT 1 FROM incoming WHERE incoming.id = jobs.id);
+
 -- name: add
 INSERT INTO jobs (
     id, profile_id, flow, params, priority, not_before, timeout, max_attempts, template, device, proxy, revision,

@@ -87,6 +87,8 @@ def follow(connection: Statements, reading: Reading, total: int) -> tuple[Reconc
             after = advance(JOB, before, JobEvent.CANCELLED)
             given = {"feed": reading.feed, "now": reading.now, "reason": GONE, "before": before, "after": after}
             counted["cancelled"] += connection.execute(_STATEMENTS["cancel"], given).rowcount
+        # What ended and is no longer asked for is nobody's: a failure of last week is not this feed's.
+        connection.execute(_STATEMENTS["release"], {"feed": reading.feed})
     # Updating the pending ones comes first: the others become pending.
     for action, before, after in sorted(todo, key=lambda one: one[0] is not Action.UPDATE):
         given = {"now": reading.now, "before": before, "after": after}

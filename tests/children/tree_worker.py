@@ -20,7 +20,8 @@ SLEEPER = (
 FORKER = (
     "import os, time\n"
     "print('up', flush=True)\n"
-    "while True:\n"
+    "end = time.monotonic() + 30\n"  # so that it dies out where nothing catches it
+    "while time.monotonic() < end:\n"
     "    if os.fork():\n"
     "        time.sleep(0.002)\n"
     "        os._exit(0)\n"

@@ -348,6 +348,21 @@ def test_known_jobs_in_a_feed(queue, event, options, expected, after, changed): 
     assert queue.readiness(NOW, 5).ready == (1 if after is JobState.QUEUED else 0)
 
 
+def test_what_ended_and_is_gone_from_the_feed_is_no_longer_its_own(queue):
+    """A failure that the feed no longer names does not count in a run of that feed, and is still known."""
+    fill(queue, job("a"), job("b"))
+    claim = queue.claim(NOW, "n1")
+    queue.record_process("n1", ProcessStamp(host="h", pid=1, started=1.0))
+    queue.record_go("n1", fence=1, user_data_dir=None, now=NOW)
+    given_up = Decision(event=JobEvent.GIVEN_UP, counters=claim.job.counters, reason="no")
+    queue.finish("n1", given_up, now=NOW, seconds=1.0, outcome="failed")
+    other = "b" if claim.job.spec.id == "a" else "a"
+    fill(queue, job(other))
+    queue.begin_run(NOW, feed=FEED)
+    assert queue.counts() == {JobState.QUEUED: 1}
+    assert queue.job(claim.job.spec.id).state is JobState.FAILED
+
+
 def test_jobs_gone_from_the_feed_are_cancelled(queue):
     """Pending and parked jobs go with a reason; another feed's, claimed and terminal ones stay."""
     fill(queue, job("done"), job("parked"), job("running"), job("queued"), job("waiting", priority=9))
