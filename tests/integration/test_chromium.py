@@ -17,7 +17,7 @@ import pytest
 from core.browser.port import BrowserRequest
 from core.errors import BrowserError, BrowserLaunchFailed, BrowserLost
 from tests.children import site
-from workers.browser import process_tree
+from workers.browser import discover, process_tree
 from workers.browser.chromium import ChromiumProvider, ChromiumSettings, proxy_settings
 
 pytestmark = pytest.mark.browser
@@ -77,7 +77,7 @@ async def _settled(condition, seconds: float = 10.0) -> None:
 async def test_a_login_survives_the_death_of_the_browser_right_after_the_export(provider, request_for, origin):
     """SIGKILL directly after the export: a rebuilt workspace with the exported state is logged in."""
     first = request_for("first")
-    with pytest.raises(BrowserError):  # noqa: PT012 - the scope is what is tested
+    with pytest.raises(BrowserLost, match="as the runner says"):  # noqa: PT012 - the scope is what is tested
         async with provider.open(first) as browser:
             page = await browser.page()
             await page.goto(f"{origin}/login")
@@ -87,6 +87,7 @@ async def test_a_login_survives_the_death_of_the_browser_right_after_the_export(
                 await browser.lost.wait()
             raise BrowserLost("as the runner says")
     assert _processes(first) == set()
+    _empty(first.temp_dir)
     assert {cookie["name"] for cookie in state.cookies} == {"sid", "tab"}
     async with provider.open(request_for("second", restore=state)) as browser:
         page = await browser.page()
@@ -248,6 +249,16 @@ async def test_a_browser_that_is_none_is_named(state_dir: Path, request_for):
     with pytest.raises(BrowserLaunchFailed, match="bin/true did not start"):
         async with provider.open(request_for()):
             pass
+
+
+def test_a_browser_is_found_also_where_paths_are_long(tmp_path: Path):
+    """A state directory far down does not break the trial launch; what is found is remembered, and nothing else is left."""
+    state_dir = tmp_path / ("deep-" * 20)
+    wanted = discover.Wanted(state_dir=state_dir, environ=dict(os.environ), headed=shutil.which("chromium") is not None)
+    found = discover.discover(wanted)
+    assert found.version
+    assert discover.discover(wanted) == found
+    assert [path.name for path in state_dir.iterdir()] == [discover.MEMORY]
 
 
 def test_a_proxy_is_split_so_that_its_password_is_in_no_argv():

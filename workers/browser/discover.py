@@ -12,6 +12,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -152,9 +153,9 @@ def _probe(path: str, wanted: Wanted, *, sandbox: bool) -> str | None:
     _remove_stale(wanted.state_dir)
     where = wanted.state_dir / f"probe-{secrets.token_hex(4)}"
     data = where / "user-data"
-    scratch = where / "tmp"
-    scratch.mkdir(mode=0o700, parents=True)
-    where.chmod(0o700)
+    where.mkdir(mode=0o700)
+    # short: Chromium puts a socket below it, whose path has at most 107 bytes
+    scratch = Path(tempfile.mkdtemp(prefix="ostler-probe-"))
     command = [
         path, "--headless", f"--user-data-dir={data}", "--no-first-run", "--no-default-browser-check", "--disable-gpu",
         "--password-store=basic", "--disable-component-update", "--disable-background-networking",
@@ -170,7 +171,8 @@ def _probe(path: str, wanted: Wanted, *, sandbox: bool) -> str | None:
         if not (data / "Default").is_dir():
             return "it runs, but cannot use our directories (a snap or flatpak package cannot); install another package"
     finally:
-        shutil.rmtree(where, ignore_errors=True)
+        for used in (where, scratch):
+            shutil.rmtree(used, ignore_errors=True)
     return None
 
 
@@ -241,9 +243,11 @@ def _stamp(executable: str) -> tuple[int, int] | None:
 
 def _remove_stale(state_dir: Path) -> None:
     """Remove what a probe left that was killed; a younger one may be at work."""
-    for path in state_dir.glob("probe-????????"):
+    for path in (*state_dir.glob("probe-????????"), *Path(tempfile.gettempdir()).glob("ostler-probe-????????")):
         with contextlib.suppress(OSError):
-            if path.lstat().st_mtime < time.time() - _STALE and not path.is_symlink():
+            found = path.lstat()
+            ours = not hasattr(os, "getuid") or found.st_uid == os.getuid()
+            if ours and found.st_mtime < time.time() - _STALE and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
 
 
