@@ -121,7 +121,8 @@ def restore(hello: Hello, ports: Ports, reporter: Reporter, record: Record) -> R
     ctx = Context(facts, record, locator, ports.control, reporter.log)
     todo = _to_do(flow, session, hello.settings.from_step)
     done = tuple(spec.name for spec in flow.specs if sessions.is_done(session, spec))
-    reporter.send(Planned(done=done, todo=tuple(step.name for step in todo)))
+    flags = {step.name: step.spec.flag for step in todo if step.spec.flag is not None}
+    reporter.send(Planned(done=done, todo=tuple(step.name for step in todo), flags=flags))
     reporter.log.info("planned", done=list(done), todo=[step.name for step in todo])
     _expect_requirements(session, [step.spec for step in todo])
     return Restored(hello=hello, metadata=metadata, flow=flow, record=record, ctx=ctx, todo=todo, proxy=proxy)
