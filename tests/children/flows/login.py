@@ -13,14 +13,14 @@ flow.prepare(demo.open_site)
 
 @flow.step(flag="logged_in")
 async def log_in(ctx: Context) -> None:
-    """Open an account, which logs in with a persistent cookie and a token in localStorage."""
+    """Open an account and sign in, with a persistent cookie and a token in localStorage."""
     ctx.identity.email = f"{ctx.profile_id}@mail.localhost"
     ctx.identity.password = "not a secret of anybody"
     await demo.visit(ctx, "id", "/join")
     await demo.fill(ctx, "E-mail", ctx.identity.email)
     await demo.fill(ctx, "Password", ctx.identity.password)
     await demo.press(ctx, "Open account")
-    assert await demo.is_logged_in(ctx)
+    assert await demo.sign_in_with_code(ctx)
 
 
 @flow.step(flag="checked", timeout=300)
