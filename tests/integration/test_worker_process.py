@@ -192,7 +192,7 @@ def test_kill_between_steps_and_resume(start):
     assert worker.end() == -signal.SIGKILL
     again = start(then="die", attempt=2)
     assert again.begin().fence > first.fence
-    assert again.until(Planned) == Planned(done=("first",), todo=("second",))
+    assert again.until(Planned) == Planned(done=("first",), todo=("second",), flags={"second": "second"})
     assert again.until(Finished).outcome == Done()
     assert again.end() == ExitCode.DONE
     assert again.marks.read_text().splitlines() == ["first", "second begins", "second begins", "second"]

@@ -112,7 +112,7 @@ async def test_done_steps_are_skipped(theatre):
     theatre.sessions.write(session, fence=1)
     assert await theatre.play(flow) == Done()
     assert ran == ["two"]
-    assert theatre.control.all(Planned) == [Planned(done=("one",), todo=("two",))]
+    assert theatre.control.all(Planned) == [Planned(done=("one",), todo=("two",), flags={"two": "two"})]
 
 
 async def test_nothing_pending_opens_no_browser(theatre):
