@@ -154,7 +154,7 @@ def children_of(orchestrator: int) -> dict[str, list[psutil.Process]]:
             line = process.cmdline()
             if any(part.endswith("run.py") for part in line):
                 found["worker"].append(process)
-            elif process.name() == "node":
+            elif line and line[0].endswith("/node"):
                 found["driver"].append(process)
             elif _has(line, "--user-data-dir=") and not _has(line, "--type="):
                 found["browser"].append(process)

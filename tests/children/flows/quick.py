@@ -57,7 +57,7 @@ async def second(ctx: Context) -> None:
         needs_person("asked for one")
     if ctx.profile_id in ctx.params.freeze and ctx.attempt == 1:
         os.kill(os.getpid(), signal.SIGSTOP)
-    time.sleep(ctx.params.blocked)  # noqa: ASYNC251 - blocking is the point
+    time.sleep(ctx.params.blocked)
     await anyio.sleep(ctx.params.seconds)
     write(ctx, "second")
 
