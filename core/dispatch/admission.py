@@ -44,8 +44,12 @@ class LaunchGate:
         self._turn = anyio.Lock()
         self._opens_at = float("-inf")
 
-    async def passage(self) -> None:
-        """Wait for one's turn."""
+    async def passage(self, closed: anyio.Event) -> bool:
+        """Wait for one's turn; whether it came before the gate was ``closed``."""
         async with self._turn:
-            await anyio.sleep(max(0.0, self._opens_at - self._clock.monotonic()))
+            with anyio.move_on_after(max(0.0, self._opens_at - self._clock.monotonic())):
+                await closed.wait()
+            if closed.is_set():
+                return False
             self._opens_at = self._clock.monotonic() + self._interval * (1 + self._clock.jitter() / 2)
+            return True

@@ -24,7 +24,7 @@ class AttemptLimits(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         start: from the spawn to ``Ready``.
         progress: least time without progress that is too long.
-        hard: of the whole attempt.
+        hard: of the whole attempt, unless its job has a limit of its own.
     """
 
     start: float
@@ -48,7 +48,8 @@ class Attempt:
         self._limits = limits
         self._redact = redact
         self._limit = limits.progress
-        self._hard = started + limits.hard
+        self._most = claim.job.spec.timeout or limits.hard
+        self._hard = started + self._most
         self._overdue = started + limits.start
 
     def __repr__(self) -> str:
@@ -62,7 +63,7 @@ class Attempt:
     def overdue_at(self) -> tuple[float, str]:
         """Return the monotonic time at which the attempt is to be stopped, and why."""
         if self._hard <= self._overdue:
-            return self._hard, f"hard limit of {self._limits.hard:g} s reached in {self.step}"
+            return self._hard, f"hard limit of {self._most:g} s reached in {self.step}"
         return self._overdue, f"no progress in {self.step}"
 
     def take(self, message: Up, *, monotonic: float, at: float) -> list[Event]:  # noqa: C901, PLR0911, PLR0912 - one case a message

@@ -88,7 +88,12 @@ class Completion:
         """Return planned steps that the session holds and that nobody heard of."""
         if announced is None:
             return ()
-        stored = self._ports.sessions.read(claim.job.spec.profile_id)
+        try:
+            stored = self._ports.sessions.read(claim.job.spec.profile_id)
+        except OstlerError as exc:
+            # a damaged session is its own profile's trouble; the attempt's end is recorded all the same
+            log.warning("session_not_read", profile_id=claim.job.spec.profile_id, reason=str(exc))
+            return ()
         flags = {} if stored is None else stored.value.completion_flags
         late = (step for step in announced.flags if step not in announced.committed)
         return tuple(step for step in late if flags.get(announced.flags[step], False))

@@ -18,7 +18,7 @@ from core.domain import events
 from core.domain.model import Announced, JobState
 from core.domain.outcome import Exit, ExitCode, HostFault, classify, worst
 from core.domain.planning import FleetView, Plan, plan
-from core.errors import Fenced, QueueUnavailable
+from core.errors import Fenced, OstlerError, QueueUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +49,7 @@ class Dispatcher:
         self._gate = LaunchGate(settings.gate_interval, ports.clock)
         self._supervisor = Supervisor(ports, settings, self._blocking, stop)
         self._completion = Completion(ports, settings, self._blocking)
-        self._recovery = Recovery(ports, settings, self._blocking, self._completion)
+        self._recovery = Recovery(ports, settings, self._blocking, self._completion, stop)
         self._change = anyio.Event()
         self._busy = 0
         self._unclaimed = 0
@@ -61,7 +61,21 @@ class Dispatcher:
 
         Args:
             run: this orchestrator's number, from ``JobQueue.begin_run``.
+
+        Raises:
+            OstlerError: the run cannot go on (its queue is damaged, or cannot be read at the start or the end).
         """
+        try:
+            return await self._run(run)
+        except ExceptionGroup as failures:
+            known: Exception = failures
+            while isinstance(known, ExceptionGroup) and (inner := known.subgroup(OstlerError)) is not None:
+                known = inner.exceptions[0]
+            if known is failures:
+                raise
+            raise known from failures
+
+    async def _run(self, run: int) -> ExitCode:
         started = self._ports.clock.monotonic()
         counts = await self._blocking.queue(self._ports.queue.counts)
         self._emit(
@@ -111,7 +125,12 @@ class Dispatcher:
             )
         except QueueUnavailable as exc:
             log.error("queue_unavailable", reason=str(exc))
-            return Plan(wake_at=now + self._settings.unsettled_interval)
+            over = self._stop.drain.is_set() and self._busy == 0
+            return Plan(wake_at=now + self._settings.unsettled_interval, finished=over)
+        except Fenced as exc:
+            if self._verdict is not ExitCode.HOLDER_ALIVE:
+                self._yield_to_newer(exc)
+            return Plan(finished=self._busy == 0)
         view = FleetView(
             running=self._busy,
             limit=self._slots.limit,
@@ -136,8 +155,7 @@ class Dispatcher:
         claimed = False
         try:
             async with self._slots.take():
-                await self._gate.passage()
-                if self._stop.drain.is_set():
+                if not await self._gate.passage(self._stop.drain):
                     return
                 claim = await self._claim()
                 self._unclaimed -= 1
@@ -192,7 +210,14 @@ class Dispatcher:
     async def _follow(self, follower: FeedFollower) -> None:
         while True:
             await anyio.sleep(self._settings.follow_interval)
-            found = await self._blocking.queue(follower.reread)
+            try:
+                found = await self._blocking.queue(follower.reread)
+            except QueueUnavailable as exc:
+                log.error("queue_unavailable", reason=str(exc))
+                continue
+            except Fenced as exc:
+                self._yield_to_newer(exc)
+                return
             now = self._ports.clock.now()
             if isinstance(found, str):
                 self._emit(events.FeedRejected(at=now, source=follower.source, problem=found))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from core.dispatch.completion import Completion
     from core.dispatch.off_loop import Blocking
     from core.dispatch.ports import DispatchSettings, Ports
+    from core.dispatch.shutdown import Stop
     from core.domain.model import Announced, AttemptRecord
 
 log = structlog.get_logger(__name__)
@@ -24,14 +25,21 @@ log = structlog.get_logger(__name__)
 class Recovery:
     """Ends the attempts that an earlier run did not end."""
 
-    def __init__(self, ports: Ports, settings: DispatchSettings, blocking: Blocking, completion: Completion) -> None:
+    def __init__(
+        self, ports: Ports, settings: DispatchSettings, blocking: Blocking, completion: Completion, stop: Stop
+    ) -> None:
         self._ports = ports
         self._settings = settings
         self._blocking = blocking
         self._completion = completion
+        self._stop = stop
 
     async def unfinished(self) -> list[tuple[AttemptRecord, Announced | None]]:
-        """Return attempts without a recorded end, with what the event log holds of them."""
+        """Return attempts without a recorded end, with what the event log holds of them.
+
+        Raises:
+            QueueUnavailable: the queue cannot be read.
+        """
         attempts = await self._blocking.queue(self._ports.queue.open_attempts)
         if not attempts:
             return []
@@ -42,15 +50,19 @@ class Recovery:
         """Stop what is left of one attempt and put its job back, at no cost.
 
         Where its process cannot be judged (another host or PID namespace), the profile's kernel lock decides: while it is
-        held the job stays with its holder, and we look again.
+        held the job stays with its holder, and we look again. A stop leaves it to the next start.
         """
         while True:
             processes = await self._ports.reaper.reap(attempt, self._settings.orphan_grace)
+            if attempt.process is not None and self._ports.reaper.is_alive(attempt.process) is False:
+                break  # whoever holds the profile now, it is not this attempt
             holder = await self._blocking.files(self._ports.locks.holder, attempt.profile_id)
             if holder is None:
                 break
             log.warning("profile_still_held", profile_id=attempt.profile_id, holder=str(holder))
-            await anyio.sleep(self._settings.unsettled_interval)
+            with anyio.move_on_after(self._settings.unsettled_interval):
+                await self._stop.drain.wait()
+                return
         now = self._ports.clock.now()
         if processes:
             self._ports.events.emit(
@@ -68,8 +80,8 @@ class Recovery:
 
     async def sweep(self) -> None:
         """Remove half-made copies, and workspaces that no pending job will take over."""
-        wanted = await self._blocking.queue(self._ports.queue.pending_profiles)
         try:
+            wanted = await self._blocking.queue(self._ports.queue.pending_profiles)
             removed = await self._blocking.files(self._ports.workspaces.sweep, wanted.__contains__)
         except OstlerError as exc:
             log.warning("sweep_incomplete", reason=str(exc))

@@ -12,7 +12,7 @@ from core.domain import events
 from core.domain.messages import Go, Hello, Ready, SecretLearnt
 from core.domain.messages import Stop as StopMessage
 from core.domain.outcome import Exit
-from core.errors import ControlLost, Fenced, SpawnFailed
+from core.errors import ControlLost, Fenced, QueueUnavailable, SpawnFailed
 from core.process.port import WorkerCommand
 from core.redaction import Redactor, proxy_password
 
@@ -107,11 +107,19 @@ class Supervisor:
                 for event in announced:
                     self._ports.events.emit(event)
                 if any(isinstance(event, (events.StepCommitted, events.StepsPlanned)) for event in announced):
-                    await self._blocking.queue(
-                        self._ports.queue.record_steps, record.nonce, done=len(attempt.done), total=attempt.steps_total
-                    )
+                    await self._count_steps(attempt)
         except ControlLost:
             log.info("worker_hung_up", job=record.job_id, attempt=record.number)
+
+    async def _count_steps(self, attempt: Attempt) -> None:
+        nonce = attempt.claim.attempt.nonce
+        try:
+            await self._blocking.queue(
+                self._ports.queue.record_steps, nonce, done=len(attempt.done), total=attempt.steps_total
+            )
+        except QueueUnavailable as exc:
+            # only a number to be shown: no reason to end a worker that goes on
+            log.warning("steps_not_recorded", job=attempt.claim.job.spec.id, reason=str(exc))
 
     async def _let_go(self, child: Child, attempt: Attempt, ready: Ready) -> None:
         record, now = attempt.claim.attempt, self._ports.clock.now()

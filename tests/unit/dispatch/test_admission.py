@@ -44,10 +44,27 @@ async def test_the_gate_spaces_starts() -> None:
     clock = SystemClock(seed=1)
     gate = LaunchGate(0.05, clock)
     begin = clock.monotonic()
-    await gate.passage()
+    assert await gate.passage(anyio.Event())
     first = clock.monotonic() - begin
-    await gate.passage()
+    assert await gate.passage(anyio.Event())
     assert first < 0.05 <= clock.monotonic() - begin
+
+
+async def test_nobody_waits_at_a_gate_that_is_closed() -> None:
+    """However long the interval, closing the gate sends all who wait away."""
+    gate = LaunchGate(3600, SystemClock(seed=1))
+    closed = anyio.Event()
+    assert await gate.passage(closed)
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+
+            async def wait() -> None:
+                assert not await gate.passage(closed)
+
+            tasks.start_soon(wait)
+            tasks.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            closed.set()
 
 
 async def test_the_first_signal_drains_and_the_second_stops() -> None:

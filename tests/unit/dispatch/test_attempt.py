@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from core.dispatch.attempt import Attempt, AttemptLimits
@@ -104,6 +105,15 @@ def test_the_hard_limit_holds_against_all_progress(attempt: Attempt) -> None:
     """However lively, an attempt ends at its hard limit."""
     take(attempt, messages.StepStarted(step="b", try_=1, limit=500), 10.0)
     assert attempt.overdue_at() == (100.0, "hard limit of 100 s reached in b")
+
+
+def test_a_job_may_have_a_hard_limit_of_its_own(attempt: Attempt) -> None:
+    """A job's ``timeout`` takes the place of the run's."""
+    spec = msgspec.structs.replace(attempt.claim.job.spec, timeout=7.0)
+    claim = msgspec.structs.replace(attempt.claim, job=msgspec.structs.replace(attempt.claim.job, spec=spec))
+    own = Attempt(claim, AttemptLimits(start=5, progress=30, hard=100), started=0.0, redact=str)
+    take(own, messages.StepStarted(step="b", try_=1, limit=500), 1.0)
+    assert own.overdue_at() == (7.0, "hard limit of 7 s reached in b")
 
 
 def test_the_last_word_is_kept_and_secrets_are_not_announced(attempt: Attempt) -> None:

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import msgspec
+import pytest
 
 from core.clock import SystemClock
 from core.dispatch.attempt import AttemptLimits
@@ -22,7 +24,7 @@ from core.domain.model import Announced, JobSpec, ProcessStamp
 from core.domain.outcome import Corrupt, Done, ExitCode, Failed, HostFault, Interrupted
 from core.domain.retry import RetryPolicy
 from core.domain.session import SessionState
-from core.errors import Fenced, QueueUnavailable, WorkspaceError
+from core.errors import Fenced, ForeignDatabase, QueueUnavailable, StateCorrupt, WorkspaceError
 from core.events.recording import RecordingEvents
 from core.process.port import WorkerCommand
 from core.process.scripted import (
@@ -48,8 +50,6 @@ from core.workspaces.memory import MemoryWorkspaces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    import pytest
 
     from core.domain.model import AttemptRecord
     from core.process.scripted import Action
@@ -384,8 +384,6 @@ async def test_a_full_disk_delays_and_loses_nothing() -> None:
         def _refuse(self, what: str) -> None:
             self.full[what] += 1
             if self.full[what] <= 2:
-                from pathlib import Path
-
                 raise QueueUnavailable(Path("queue.db"), "disk full")
 
         def readiness(self, *args: Any, **kwargs: Any) -> Any:
@@ -404,6 +402,64 @@ async def test_a_full_disk_delays_and_loses_nothing() -> None:
     bench.add("a", "b")
     assert await bench.run() is ExitCode.DONE
     assert Counter(event.job for event in bench.seen(events.AttemptEnded)) == {"a": 1, "b": 1}
+
+
+async def test_a_number_that_cannot_be_written_ends_no_worker() -> None:
+    """How many steps are done is only shown: a full disk at that moment costs no attempt."""
+
+    class Full(MemoryQueue):
+        def record_steps(self, nonce: str, *, done: int, total: int) -> None:
+            raise QueueUnavailable(Path("queue.db"), "disk full")
+
+    bench = Bench(queue=Full())
+    bench.add("a")
+    assert await bench.run() is ExitCode.DONE
+    assert [event.outcome for event in bench.seen(events.AttemptEnded)] == ["done"]
+
+
+async def test_a_damaged_session_is_only_its_own_profiles_trouble() -> None:
+    """The job is quarantined as its worker says, the others end well."""
+
+    class Damaged(MemorySessionStore):
+        def read(self, profile_id: str) -> Any:
+            if profile_id == "a":
+                raise StateCorrupt(Path("sessions/a.json"), "no version can be read")
+            return super().read(profile_id)
+
+    def how(command: WorkerCommand, _nth: int) -> Script:
+        corrupt = say(Finished(outcome=Corrupt(reason="session is damaged")))
+        return worker(corrupt, Exit(code=3)) if command.profile_id == "a" else worker(*DONE)
+
+    bench = Bench(how, sessions=Damaged())
+    bench.add("a", "b", "c")
+    assert await bench.run() is ExitCode.QUARANTINED
+    assert bench.states() == {"a": "quarantined", "b": "done", "c": "done"}
+
+
+async def test_a_queue_that_is_damaged_meanwhile_is_one_error_and_leaves_nothing() -> None:
+    """What ends a run comes out as itself, not in a group of groups."""
+
+    class Damaged(MemoryQueue):
+        def finish(self, *args: Any, **kwargs: Any) -> Any:
+            raise ForeignDatabase(Path("queue.db"), "it is damaged")
+
+    bench = Bench(queue=Damaged())
+    bench.add("a", "b")
+    with pytest.raises(ForeignDatabase):
+        await bench.run()
+    assert not bench.launcher.running
+
+
+async def test_a_newer_orchestrator_is_noticed_while_planning() -> None:
+    """Also the look at what is ready may be the first that is refused."""
+
+    class Overtaken(MemoryQueue):
+        def readiness(self, *args: Any, **kwargs: Any) -> Any:
+            raise Fenced("queue", ours=1, newer=2)
+
+    bench = Bench(queue=Overtaken())
+    bench.add("a")
+    assert await bench.run() is ExitCode.HOLDER_ALIVE
 
 
 async def test_an_earlier_run_is_ended_at_no_cost_and_its_late_news_told() -> None:
@@ -435,6 +491,37 @@ async def test_an_unjudgeable_holder_is_waited_for() -> None:
                 await anyio.sleep(0.005)
             assert bench.seen(events.AttemptEnded) == []
     assert bench.states() == {"p": "done"}
+
+
+async def test_a_stop_leaves_an_unjudgeable_holder_to_the_next_start() -> None:
+    """Whoever holds the profile for hours does not keep the orchestrator from ending."""
+    bench = Bench(settings=msgspec.structs.replace(SETTINGS, unsettled_interval=3600))
+    bench.add("p")
+    bench.queue.begin_run(0.0)
+    bench.queue.claim(bench.clock.now(), "old")
+    async with anyio.create_task_group() as tasks:
+        with bench.locks.hold("p", "another host"):
+
+            async def operate() -> None:
+                while not getattr(bench, "reaper", ScriptedReaper()).reaped:
+                    await anyio.sleep(0.005)
+                bench.stop.ask()
+
+            tasks.start_soon(operate)
+            assert await bench.run() is ExitCode.INTERRUPTED
+    assert [attempt.nonce for attempt in bench.queue.open_attempts()] == ["old"]
+
+
+async def test_a_dead_attempts_job_does_not_wait_for_who_holds_the_profile_now() -> None:
+    """A person runs the profile by hand: the attempt that is proven dead is recorded, its slot is free for others."""
+    bench = Bench(settings=msgspec.structs.replace(SETTINGS, max_concurrent=1, unsettled_interval=3600))
+    bench.add("p", "q")
+    bench.queue.begin_run(0.0)
+    bench.queue.claim(bench.clock.now(), "old")
+    bench.queue.record_process("old", ProcessStamp(host="scripted", pid=77, started=1.0))
+    with bench.locks.hold("p", "run.py"):
+        assert await bench.run() is ExitCode.DONE
+    assert bench.states() == {"p": "done", "q": "done"}
 
 
 async def test_a_newer_orchestrator_is_noticed_while_recovering() -> None:
@@ -527,6 +614,29 @@ async def test_watching_follows_the_feed_and_stays() -> None:
         assert await bench.run() is ExitCode.DONE
     assert [event.problem for event in bench.seen(events.FeedRejected)] == ["queue.json:1: expected a job"]
     assert [event.added for event in bench.seen(events.FeedRead)] == [1]
+
+
+async def test_a_feed_that_cannot_be_taken_in_is_looked_at_again() -> None:
+    """A queue that is full at that moment does not end the run."""
+
+    class Full(Follower):
+        def reread(self) -> Reconciled | str | None:
+            if self.looked == 0:
+                self.looked += 1
+                raise QueueUnavailable(Path("queue.db"), "disk full")
+            return super().reread()
+
+    bench = Bench(settings=msgspec.structs.replace(SETTINGS, watch=True))
+    bench.follower = Full(bench)
+    bench.add("early")
+    async with anyio.create_task_group() as tasks:
+
+        async def operate() -> None:
+            await bench.sink.wait_for(events.JobChanged, job="late", state="done")
+            bench.stop.ask()
+
+        tasks.start_soon(operate)
+        assert await bench.run() is ExitCode.DONE
 
 
 async def test_a_signal_is_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
