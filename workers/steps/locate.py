@@ -1,7 +1,8 @@
 """Finding an element by any of several selectors, the one that worked last time first.
 
 A selector is learnt only after the step's post-condition held (``Locator.confirm``): one that finds the wrong button would
-otherwise be remembered. A cached selector that finds nothing is demoted at once.
+otherwise be remembered. A cached selector is asked alone for a moment, then together with the candidates; one that does not
+find what they find is demoted.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from core.clock import Clock
     from core.state.port import SelectorCache
 
-CACHED_TIMEOUT = 2.0
+HEAD_START = 0.3
+"""Seconds in which only the cached selector is asked: candidates may be vaguer than the one that worked."""
 TIMEOUT = 10.0
 _POLL = 0.1
 
@@ -92,12 +94,16 @@ class Locator:
         origin = origin_of(page.url)
         wanted = [css(candidate) if isinstance(candidate, str) else candidate for candidate in candidates]
         cached = self._cache.get(origin, self._flow, label)
-        if cached is not None:
-            found = await _first_visible(page, [cached], min(CACHED_TIMEOUT, timeout))
-            if found is not None:
-                return self._note(origin, label, found)
+        found: tuple[Selector, Any] | None = None
+        with anyio.move_on_after(timeout):
+            if cached is None:
+                found = await _first_visible(page, wanted)
+            else:
+                with anyio.move_on_after(min(HEAD_START, timeout / 2)):
+                    found = await _first_visible(page, [cached])
+                found = found or await _first_visible(page, [cached, *wanted])
+        if cached is not None and (found is None or found[0] != cached):
             self._cache.demote(origin, self._flow, label, cached, now=self._clock.now())
-        found = await _first_visible(page, wanted, timeout)
         if found is None:
             raise LocateFailed(label, [text_of(selector) for selector in wanted])
         return self._note(origin, label, found)
@@ -149,13 +155,11 @@ def on_page(page: Any, selector: Selector) -> Any:  # noqa: PLR0911 - one per ki
             return page.locator(f"xpath={selector.value}")
 
 
-async def _first_visible(page: Any, selectors: Sequence[Selector], seconds: float) -> tuple[Selector, Any] | None:
+async def _first_visible(page: Any, selectors: Sequence[Selector]) -> tuple[Selector, Any]:
     """Ask for all of them in turn, again and again: a later candidate must not wait for an earlier one's timeout."""
-    with anyio.move_on_after(seconds):
-        while True:
-            for selector in selectors:
-                match = on_page(page, selector).first
-                if await match.is_visible():
-                    return selector, match
-            await anyio.sleep(_POLL)
-    return None
+    while True:
+        for selector in dict.fromkeys(selectors):
+            match = on_page(page, selector).first
+            if await match.is_visible():
+                return selector, match
+        await anyio.sleep(_POLL)

@@ -81,13 +81,37 @@ async def test_cached_selector_comes_first(locator, page, cache):
 
 async def test_cached_selector_that_fails_is_demoted(locator, page, cache, monkeypatch):
     """A cached selector that is not there gives way to the candidates, and after some failures is not tried any more."""
-    monkeypatch.setattr(module, "CACHED_TIMEOUT", 0.01)
+    monkeypatch.setattr(module, "HEAD_START", 0.01)
     cache.learn(ORIGIN, "flow", "pay", css("#old"), profile_id="p2", now=1.0)
     page.visible = {"css=#pay"}
     for _ in range(10):
         assert (await locator.locate(page, "pay", ["#pay"])).selector == "css=#pay"
         locator.forget()
     assert cache.get(ORIGIN, "flow", "pay") is None
+
+
+async def test_cached_selector_is_still_asked_beside_the_candidates(cache, monkeypatch):
+    """A page that is slow to show the cached selector's element does not demote it: the head start is not its only chance."""
+    monkeypatch.setattr(module, "HEAD_START", 0.01)
+    cache.learn(ORIGIN, "flow", "pay", css("#old"), profile_id="p2", now=1.0)
+
+    class Slow(Page):
+        def locator(self, selector):
+            if self.asked.count("css=#pay") == 2:
+                self.visible.add("css=#old")
+            return super().locator(selector)
+
+    locator = Locator(cache, "flow", "p1", ManualClock())
+    for _ in range(10):
+        assert (await locator.locate(Slow(), "pay", ["#pay"])).selector == "css=#old"
+    assert cache.get(ORIGIN, "flow", "pay") == css("#old")
+
+
+async def test_candidates_are_asked_within_a_short_timeout(locator, page, cache):
+    """The cached selector's head start never uses up the whole timeout."""
+    cache.learn(ORIGIN, "flow", "pay", css("#old"), profile_id="p2", now=1.0)
+    page.visible = {"css=#pay"}
+    assert (await locator.locate(page, "pay", ["#pay"], timeout=0.2)).selector == "css=#pay"
 
 
 async def test_step_confirms_with_its_commit():
