@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from core.domain.messages import SecretLearnt
-from core.domain.session import Identity, SessionState, StepSpec, is_secret, secrets_of
+from core.domain.session import RESERVED, Identity, SessionState, StepSpec, secrets_of, secrets_under
 from core.state.port import LoginStateStore, SessionStore
 
 if TYPE_CHECKING:
@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from core.state.port import LoginState
     from workers.port import Control
 
-# marks among what a step remembers; ctx.remember refuses names that begin so
-RESERVED = "("
-STARTED = "(started)"
-ONCE_KEY = "(once key)"
+# our own marks among what a step remembers
+STARTED = f"{RESERVED}started)"
+ONCE_KEY = f"{RESERVED}once key)"
 
 
 @dataclass(frozen=True)
@@ -46,14 +45,17 @@ class Secrets:
         self._control = control
         self._known: set[str] = set()
 
-    def learn(self, value: object) -> None:
-        """Mask a value from now on, everywhere; lists item by item."""
-        for item in value if isinstance(value, (list, tuple, set)) else [value]:
-            text = "" if item is None else str(item)
-            if text and text not in self._known:
-                self._known.add(text)
-                self._redactor.add(text)
-                self._control.send(SecretLearnt(value=text))
+    def learn(self, text: str | None) -> None:
+        """Mask a value from now on, everywhere."""
+        if text and text not in self._known:
+            self._known.add(text)
+            self._redactor.add(text)
+            self._control.send(SecretLearnt(value=text))
+
+    def learn_under(self, name: str, value: object) -> None:
+        """Mask what is secret in a value that is kept under this name, however deep inside."""
+        for text in secrets_under(name, value):
+            self.learn(text)
 
     def mask(self, text: str) -> str:
         """Return the text without any secret."""
@@ -83,8 +85,7 @@ class Record:
             TypeError: the value cannot be kept.
         """
         plain = as_json(name, value)
-        if is_secret(name):
-            self._secrets.learn(plain)
+        self._secrets.learn_under(name, plain)
         self._change(lambda session: session.remembered.setdefault(step, {}).__setitem__(name, plain))
 
     def recall(self, step: str, name: str, default: Any = None) -> Any:
@@ -125,8 +126,7 @@ class Record:
         field = name != "extra" and name in Identity.__struct_fields__
         if field and not isinstance(plain, (str, type(None))):
             raise TypeError(f"identity.{name} takes text, not {type(value).__name__}")
-        if is_secret(name):
-            self._secrets.learn(plain)
+        self._secrets.learn_under(name, plain)
 
         def change(session: SessionState) -> None:
             if field:
@@ -168,9 +168,8 @@ class Record:
         self._change(change)
 
     def learn_secret(self, name: str, value: Any) -> None:
-        """Mask the value if its name says that it is secret."""
-        if is_secret(name):
-            self._secrets.learn(value)
+        """Mask what is secret in the value, as its name or a name inside says."""
+        self._secrets.learn_under(name, value)
 
     def mask(self, text: str) -> str:
         """Return the text without any secret."""

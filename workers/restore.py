@@ -80,8 +80,7 @@ def take_over(hello: Hello, ports: Ports, reporter: Reporter, found: Found) -> R
     session = SessionState(profile_id=job.profile_id) if found.session is None else copy.deepcopy(found.session.value)
     session.platform = job.device or (metadata and metadata.device) or session.platform
     for name, value in job.params.items():
-        if sessions.is_secret(name):
-            reporter.secrets.learn(value)
+        reporter.secrets.learn_under(name, value)
     login = None if found.login is None else found.login.value
     record = Record(session, login, fence=found.fence, stores=ports.stores, secrets_=reporter.secrets)
     record.set_status("PROCESSING")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from core.clock import SystemClock
-from core.domain.session import SessionState, is_secret, secrets_of
+from core.domain.session import RESERVED, SessionState, is_secret, secrets_of
 from core.domain.validation import require_id
 from core.profiles.lock import FileProfileLocks
 from core.redaction import MASK, Redactor
@@ -57,8 +57,15 @@ def change_session(
 
 
 def shown(session: SessionState) -> dict[str, Any]:
-    """Return the session as plain data, with every secret masked, by name and wherever its value turns up again."""
+    """Return the session as plain data, without our own marks, and with every secret masked: by name, and wherever its value
+    turns up again.
+    """
     redactor = Redactor(secrets_of(session))
+    notes = {
+        step: {name: value for name, value in noted.items() if not name.startswith(RESERVED)}
+        for step, noted in session.remembered.items()
+    }
+    session = msgspec.structs.replace(session, remembered={step: noted for step, noted in notes.items() if noted})
     plain: dict[str, Any] = msgspec.to_builtins(session)
     return {name: _masked(name, value, redactor) for name, value in plain.items()}
 

@@ -19,6 +19,9 @@ SECRET_FIELDS = frozenset({"password", "two_fa_secret", "recovery_codes", "api_k
 """Names of identity fields and outputs whose values are masked wherever they are shown, whole or as a suffix
 (``mail_password``)."""
 
+RESERVED = "("
+"""How the names of our own marks begin among what a step remembers; no flow may use such a name."""
+
 
 class Identity(msgspec.Struct, kw_only=True):
     """The account's own data. ``extra`` holds whatever else a flow keeps, by name."""
@@ -106,6 +109,11 @@ def secrets_of(session: SessionState) -> list[str]:
     identity = msgspec.structs.asdict(session.identity)
     places = (identity.pop("extra"), identity, session.outputs, *session.remembered.values())
     return list(dict.fromkeys(text for place in places for text in _secrets_in(place, secret=False)))
+
+
+def secrets_under(name: str, value: Any) -> list[str]:
+    """Return what is secret in a value that is kept under this name: all of it, or what stands under a secret name inside."""
+    return list(dict.fromkeys(_secrets_in(value, secret=is_secret(name))))
 
 
 def _secrets_in(value: Any, *, secret: bool) -> Iterator[str]:

@@ -63,7 +63,10 @@ def session(store):
                 },
             ),
             outputs={"order": "o-1", "note": f"typed {PASSWORD} here", "dev_api_key": "abc-987"},
-            remembered={"shop": {"mail_password": "zzz-555", "cart": "c-7"}},
+            remembered={
+                "shop": {"mail_password": "zzz-555", "cart": "c-7", "(started)": 1.0},
+                "order": {"(once key)": "0f"},
+            },
         ),
         fence=4,
     )
@@ -100,7 +103,7 @@ def test_show_as_json(ostler, session):
     assert (shown["profile_id"], shown["status"], shown["platform"]) == ("p1", "FAILED", "desktop")
     assert shown["completion_flags"] == {"mail_created": True, "shop_signup": True}
     assert shown["outputs"]["order"] == "o-1"
-    assert shown["remembered"]["shop"] == {"mail_password": "[redacted]", "cart": "c-7"}
+    assert shown["remembered"] == {"shop": {"mail_password": "[redacted]", "cart": "c-7"}}
 
 
 def test_reset_of_one_step(ostler, session, store):

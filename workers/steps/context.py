@@ -13,8 +13,9 @@ import anyio.to_thread
 import msgspec
 
 from core.domain.messages import Progress
+from core.domain.session import RESERVED
 from core.errors import NeedsPerson
-from workers.record import ONCE_KEY, RESERVED, STARTED, as_json
+from workers.record import ONCE_KEY, STARTED, as_json
 from workers.steps.locate import TIMEOUT
 
 if TYPE_CHECKING:
