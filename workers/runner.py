@@ -219,6 +219,9 @@ class Run:
             files=receipt.files,
             unreadable=len(receipt.unreadable),
         )
+        if receipt.keyring_cookies:
+            hint = "the template's logins are encrypted by its desktop's keyring: log in once more"
+            self._reporter.note("keyring_cookies_lost", cookies=receipt.keyring_cookies, hint=hint)
         if run.metadata.status == "corrupted":
             run.metadata.status = "active"
             self._ports.profiles.write(run.metadata)

@@ -260,6 +260,8 @@ class WorkspaceManager:
         signs = live.evidence(source)
         if signs is not None:
             raise TemplateLive(source, signs)
+        if kind == "template":
+            receipt = msgspec.structs.replace(receipt, keyring_cookies=verify.keyring_cookies(data))
         return receipt
 
     def _source(self, profile_id: str, template: Path | None) -> tuple[Path | None, str]:

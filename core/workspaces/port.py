@@ -20,6 +20,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         bytes: copied.
         skipped: files left out, by rule.
         unreadable: relative paths that could not be read.
+        keyring_cookies: cookies of a template that only the keyring of another desktop session can decrypt: lost here.
         seconds: how long it took.
     """
 
@@ -28,6 +29,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0
     skipped: dict[str, int] = {}
     unreadable: tuple[str, ...] = ()
+    keyring_cookies: int = 0
     seconds: float = 0.0
 
 

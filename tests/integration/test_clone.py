@@ -95,6 +95,7 @@ def test_a_template_loses_caches_and_traces_and_nothing_else(manager, template: 
     assert (receipt.source, receipt.files, receipt.unreadable) == ("template", 16, ())
     assert receipt.skipped["Cache"] == receipt.skipped["Service Worker"] == 1
     assert receipt.skipped["symbolic links"] == 1
+    assert receipt.keyring_cookies == 1
 
 
 def test_the_clone_ended_well_and_the_template_is_untouched(manager, template: Path):
