@@ -1,21 +1,19 @@
 """The worker: one attempt on one profile. Started by the orchestrator, or by hand."""
 
 # what a mode does not need is not imported: a worker is started for every attempt
-# ruff: noqa: E402, PLC0415, T201
+# ruff: noqa: PLC0415, T201
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from core.venv import enter
 
-# works from any directory, and with any interpreter: the checkout comes first, its .venv second
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from core import venv
-
-venv.enter()
+if __name__ == "__main__":
+    enter()
 
 import os
 import signal
+import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.domain.outcome import EXIT_CODES, ExitCode
@@ -110,6 +108,7 @@ async def _attempt(hello: Hello, channel: WorkerChannel) -> Outcome:
     from core.state.selector_cache import FileSelectorCache
     from core.state.sessions import FileSessionStore
     from core.workspaces.manager import WorkspaceManager
+    from workers.failure import hide_typed
     from workers.output import mask_output
     from workers.record import Stores
     from workers.runner import Ports, run
@@ -119,7 +118,7 @@ async def _attempt(hello: Hello, channel: WorkerChannel) -> Outcome:
     for number in (signal.SIGTERM, signal.SIGINT):
         _on_signal(loop, number, channel.interrupt)
     state_dir, clock, redactor = Path(hello.settings.state_dir), SystemClock(), Redactor()
-    mask_output(redactor.text)
+    mask_output(lambda text: hide_typed(redactor.text(text)))
     logs.configure_worker(redactor)
     locks = FileProfileLocks(state_dir, clock)
     ports = Ports(
@@ -213,10 +212,13 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--headed", action="store_true", default=None, help="show the browser")
     parser.add_argument(
-        "--from", dest="from_step", metavar="STEP", help="run this step, done or not, and those after it"
+        "--from", dest="from_step", metavar="STEP", help="run this step, done or not, and what is not done after it"
     )
     parser.add_argument("--keep-open", action="store_true", help="leave the browser open until it is closed")
     parser.add_argument("--browser", metavar="FILE", help="the browser to start")
+    parser.add_argument(
+        "--no-sandbox", dest="sandbox", action="store_const", const=False, help="run the browser without its sandbox"
+    )
     parser.add_argument("--template", metavar="DIR", help="closed browser profile that a new profile starts from")
     parser.add_argument("--device", choices=("desktop", "mobile"))
     parser.add_argument("--state-dir", metavar="DIR")
@@ -240,7 +242,7 @@ def _by_hand(args: argparse.Namespace) -> int:
     from core import settings
     from core.errors import BadInput, OstlerError
 
-    flags = {name: getattr(args, name) for name in ("headed", "browser", "state_dir", "log_dir")}
+    flags = {name: getattr(args, name) for name in ("headed", "browser", "sandbox", "state_dir", "log_dir")}
     try:
         chosen = settings.load(flags, os.environ, cwd=Path.cwd())
         return asyncio.run(_attempt_by_hand(args, chosen))

@@ -51,6 +51,7 @@ class Browsing:
         self._ports = ports
         self._reporter = reporter
         self._todo = list(run.todo)
+        self._doubts_login = False
 
     async def without_browser(self) -> None:
         """Run the steps of a flow that wants none."""
@@ -75,9 +76,11 @@ class Browsing:
                 if rebuilt:
                     raise exc.error from exc
                 rebuilt = True
-                self._reporter.note("workspace_rebuilt", reason=str(exc.error))
-                rebuild = partial(self._ports.workspaces.rebuild, workspace, template=template)
-                workspace = await anyio.to_thread.run_sync(rebuild)
+                workspace = await self._rebuild(workspace, template, str(exc.error))
+                continue
+            except _LoginLost:
+                self._doubts_login = rebuilt = True
+                workspace = await self._rebuild(workspace, template, "the login is not there")
                 continue
             if pause is None:
                 return workspace
@@ -86,6 +89,11 @@ class Browsing:
             workspace = msgspec.structs.replace(workspace, rebuilt=False)
             if not self._todo:
                 return workspace
+
+    async def _rebuild(self, workspace: Workspace, template: Path | None, reason: str) -> Workspace:
+        self._reporter.note("workspace_rebuilt", reason=reason)
+        rebuild = partial(self._ports.workspaces.rebuild, workspace, template=template)
+        return await anyio.to_thread.run_sync(rebuild)
 
     async def _one_browser(self, workspace: Workspace) -> _Pause | None:
         opened = False
@@ -125,12 +133,32 @@ class Browsing:
         await self._put_back(browser, workspace)
         self._run.ctx.attach(browser.context, await browser.page())
         stage = self._stage(browser)
-        if not await is_authenticated(stage):
-            self._reporter.note("not_authenticated")
+        await self._expect_login(stage, workspace)
         self._reporter.enter("steps")
         if self._todo:
             await prepare(stage)
         return await self._steps(stage)
+
+    async def _expect_login(self, stage: Stage, workspace: Workspace) -> None:
+        """Ask the flow's authentication check.
+
+        The cases: logged in → go on; nobody can tell → say so and go on; not, but the last commit's login state could still
+        bring it back, which is tried once → a new copy; not at all (it never was, or the site ended it) → say so and go on:
+        logging in is the steps' work.
+
+        Raises:
+            _LoginLost: the third case.
+        """
+        authenticated = await is_authenticated(stage)
+        if authenticated:
+            return
+        if authenticated is None:
+            self._reporter.note("authentication_unknown")
+            return
+        restored = self._request(workspace).restore is not None
+        if self._run.record.login is not None and self._login_counts() and not restored and not self._doubts_login:
+            raise _LoginLost
+        self._reporter.note("not_authenticated")
 
     async def _put_back(self, browser: OpenBrowser, workspace: Workspace) -> None:
         """A crashed attempt's own workspace: what its browser had not yet written when the last commit was made."""
@@ -188,7 +216,8 @@ class Browsing:
 
         The cases: the profile's browser data is newer than the login state (somebody logged in by hand) → nothing is added;
         the workspace was rebuilt from data older than the last commit → the login state is restored, which wipes what
-        else its origins had; else (the crashed attempt's own, or data as old as the login state) → cookies are added.
+        else its origins had; else (the crashed attempt's own, or data as old as the login state) → cookies are added. Data
+        as old as the login state in which the flow's check found no login is restored into, too.
         """
         run, settings = self._run, self._run.hello.settings
         login = run.record.login
@@ -196,8 +225,10 @@ class Browsing:
         restored: LoginState | None = None
         cookies: tuple[dict[str, object], ...] = ()
         if login is not None and self._login_counts():
-            from_profile = workspace.receipt.source == "profile"
-            if workspace.rebuilt and not (from_profile and generation == saved):
+            # what cannot be exported would be wiped: then the copy of what was saved last has to do
+            doubted = self._doubts_login and not login.unexportable
+            as_saved = workspace.receipt.source == "profile" and generation == saved
+            if workspace.rebuilt and (doubted or not as_saved):
                 restored = login
             else:
                 cookies = tuple(login.cookies)
@@ -233,6 +264,10 @@ def save_metadata(run: Restored, ports: Ports) -> None:
     run.metadata.status = "active"
     run.metadata.last_used = datetime.fromtimestamp(ports.clock.now(), UTC).isoformat(timespec="seconds")
     ports.profiles.write(run.metadata)
+
+
+class _LoginLost(Exception):
+    """The flow's check finds no login, and the last commit had one."""
 
 
 class _NotOpened(Exception):

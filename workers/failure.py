@@ -31,8 +31,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONGEST = 500
-# Playwright's call log quotes what was typed
-_TYPED = re.compile(r"""\b(fill|type|press|press_sequentially|pressSequentially|insert_text)\((["']).*?\2""", re.DOTALL)
+# Playwright's call log quotes what was typed, unescaped, in a line of its own that ends with the call; and the element as it
+# stands in the page, with its value
+_CALL = r"(?:fill|type|press|press_sequentially|pressSequentially|insert_text|insertText)"
+_TYPED = re.compile(
+    rf"""^(?P<line>[ \t|]*-[ \t]+(?:\w+\.)?{_CALL}\()".*?"\)[ \t]*$|\b(?P<call>{_CALL}\()(["']).*?\3""",
+    re.DOTALL | re.MULTILINE,
+)
+_SHOWN = re.compile(r"""(<(?:input|textarea)\b[^<>]*?\bvalue=)(["']).*?\2""")
 
 
 class NotAccepted(OstlerError):
@@ -57,7 +63,13 @@ def reason_of(error: BaseException, mask: Callable[[str], str]) -> str:
     ours = isinstance(error, OstlerError)
     own = error.reason if isinstance(error, StepError) else str(error)
     text = own if ours else f"{type(error).__name__}: {own}" if own else type(error).__name__
-    return shorten(_TYPED.sub(r"\1(…", mask(text)))
+    return shorten(hide_typed(mask(text)))
+
+
+def hide_typed(text: str) -> str:
+    """Return the text without what Playwright quotes of typed text: a code that is typed once is in nobody's list."""
+    text = _TYPED.sub(lambda match: f"{match['line']}…)" if match["line"] else f"{match['call']}…", text)
+    return _SHOWN.sub(r"\1…", text)
 
 
 def shorten(text: str) -> str:

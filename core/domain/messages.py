@@ -81,7 +81,9 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
 
 
 class Phase(msgspec.Struct, frozen=True, kw_only=True, tag="phase"):
-    """A stage of the pipeline begins: restore, clone, verify, launch, steps, save, report. Counts as progress."""
+    """A stage of the pipeline begins: restore, clone, verify, launch, steps, save, report; within them the flow's own
+    ``authenticated`` and ``prepare``. Counts as progress.
+    """
 
     name: str
     limit: float = 30.0

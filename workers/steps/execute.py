@@ -16,7 +16,7 @@ import anyio
 
 from core.browser.port import OpenBrowser
 from core.clock import Clock
-from core.domain.messages import Note, Progress, StepCommitted, StepProblem, StepStarted
+from core.domain.messages import Note, Phase, Progress, StepCommitted, StepProblem, StepStarted
 from core.errors import (
     BrowserLost,
     DurableWriteFailed,
@@ -44,6 +44,7 @@ T = TypeVar("T")
 
 PREPARE = "prepare"
 PREPARE_TIMEOUT = 60.0
+AUTHENTICATED = "authenticated"
 CHECK_TIMEOUT = 30.0
 _MARGIN = 15.0
 _LEAST_LIMIT = 30.0
@@ -86,12 +87,18 @@ async def unless_lost(browser: OpenBrowser | None, body: Callable[[], Awaitable[
 
 
 async def unless(event: anyio.Event, error: Callable[[], Exception], body: Callable[[], Awaitable[T]]) -> T:
-    """Return the body's value; if ``event`` is set before it ends, cancel it and raise what ``error`` makes."""
+    """Return the body's value; if ``event`` is set before it ends, cancel it and raise what ``error`` makes.
+
+    What the body raises on its way out of a cancellation is a consequence, and not told; but a write that was refused is.
+    """
     ended: list[T] = []
     failed: list[Exception] = []
+    cut_off = False
 
     async def watch(scope: anyio.CancelScope) -> None:
+        nonlocal cut_off
         await event.wait()
+        cut_off = True
         scope.cancel()
 
     async with anyio.create_task_group() as group:
@@ -101,11 +108,11 @@ async def unless(event: anyio.Event, error: Callable[[], Exception], body: Calla
         except Exception as exc:  # noqa: BLE001 - raised again below, outside the group, which would wrap it
             failed.append(exc)
         group.cancel_scope.cancel()
-    if failed:
-        raise failed[0]
     if ended:
         return ended[0]
-    raise error()
+    if failed and (not cut_off or isinstance(failed[0], (Fenced, DurableWriteFailed))):
+        raise failed[0]
+    raise error() from (failed[0] if failed else None)
 
 
 async def prepare(stage: Stage) -> None:
@@ -119,7 +126,7 @@ async def prepare(stage: Stage) -> None:
     if stage.flow.on_prepare is None:
         return
     stage.ctx.enter(PREPARE)
-    stage.control.send(Progress(note=PREPARE))
+    stage.control.send(Phase(name=PREPARE, limit=PREPARE_TIMEOUT + _MARGIN))
     try:
         await _body(PREPARE, stage.flow.on_prepare, stage.ctx, PREPARE_TIMEOUT)
     except NeedsPerson as exc:
@@ -131,12 +138,13 @@ async def prepare(stage: Stage) -> None:
         raise StepFailed(PREPARE, reason_of(exc, stage.record.mask)) from exc
 
 
-async def is_authenticated(stage: Stage) -> bool:
-    """Ask the flow's authentication check; one that raises says no."""
+async def is_authenticated(stage: Stage) -> bool | None:
+    """Ask the flow's authentication check; None if it could not find out: it raised, or did not end in time."""
     if stage.flow.on_authenticate is None:
         return True
-    stage.ctx.enter("authenticated")
-    return await _holds(stage.flow.on_authenticate, stage.ctx, CHECK_TIMEOUT)
+    stage.ctx.enter(AUTHENTICATED)
+    stage.control.send(Phase(name=AUTHENTICATED, limit=CHECK_TIMEOUT + _MARGIN))
+    return await _answer(stage.flow.on_authenticate, stage.ctx, CHECK_TIMEOUT)
 
 
 async def run_step(stage: Stage, step: Step) -> bool:
@@ -212,7 +220,7 @@ def commit(stage: Stage, step: Step, login: LoginState | None, generation: int, 
 async def _try(stage: Stage, step: Step) -> bool:
     if step.check is not None:
         if stage.record.may_have_run(step.name):
-            if await _holds(step.check, stage.ctx, step.spec.timeout):
+            if await _answer(step.check, stage.ctx, step.spec.timeout):
                 return False
             stage.control.send(Progress(note="post-condition does not hold yet"))
             stage.ctx.outputs.forget()
@@ -235,16 +243,18 @@ async def _body(name: str, body: Body, ctx: Context, seconds: float) -> None:
     raise StepTimedOut(name, f"it did not end within {seconds:g} s")
 
 
-async def _holds(check: Check, ctx: Context, seconds: float) -> bool:
-    holds = False
+async def _answer(check: Check, ctx: Context, seconds: float) -> bool | None:
+    """Return what a check says, None if it raises or does not end in time."""
     with anyio.move_on_after(seconds):
         try:
-            holds = bool(await check(ctx))
+            return bool(await check(ctx))
         except (NeedsPerson, *_FATAL):
             raise
-        except Exception as exc:  # noqa: BLE001 - a check that cannot answer says no
+        except Exception as exc:  # noqa: BLE001 - "I could not find out" is an answer, too
             ctx.log.info("check_raised", error=type(exc).__name__)
-    return holds
+            return None
+    ctx.log.info("check_timed_out", seconds=seconds)
+    return None
 
 
 async def _freshen(stage: Stage) -> None:

@@ -13,7 +13,7 @@ import anyio
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-LIMIT = 30.0
+LIMIT = 20.0
 _EMPTY = "<!doctype html><title></title>"
 _SET = "entries => { for (const { name, value } of entries) localStorage.setItem(name, value); }"
 

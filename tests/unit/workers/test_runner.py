@@ -29,6 +29,17 @@ from core.state.port import LoginState
 from tests.unit.workers.stage import PROFILE, Theatre
 from workers.scripted import ScriptedControl
 from workers.steps import Flow, StepFailed, needs_person
+from workers.steps.execute import CHECK_TIMEOUT, PREPARE_TIMEOUT
+
+
+class Accounts(msgspec.Struct):
+    """Parameters with a secret inside."""
+
+    account: dict[str, str]
+
+
+async def _yes(ctx):
+    return True
 
 
 @pytest.fixture
@@ -356,6 +367,22 @@ async def test_stop_during_a_step(theatre):
     assert len(theatre.workspaces.files) == 1
 
 
+async def test_stop_wins_over_what_it_makes_fail(theatre):
+    """A step whose own clean-up fails because it is being stopped was interrupted: that costs the profile no retry."""
+    flow = Flow()
+
+    @flow.step
+    async def clumsy(ctx):
+        theatre.control.say(Stop(reason="enough", grace=5))
+        try:
+            await anyio.sleep_forever()
+        finally:
+            raise RuntimeError("the page is gone")
+
+    assert await theatre.play(flow) == Interrupted(reason="enough")
+    assert theatre.session.status == "PENDING"
+
+
 async def test_end_of_the_orchestrator_is_a_stop(theatre):
     """End of file on the channel ends the run like a stop."""
     flow = Flow()
@@ -426,6 +453,103 @@ async def test_reasons_hold_no_secret(theatre):
     assert b"Timeout" in said
     assert len(outcome.reason) <= 500
     assert SecretLearnt(value="correct horse") in theatre.control.sent
+
+
+async def test_secrets_inside_other_values_are_masked_at_once(theatre):
+    """A secret name counts however deep it stands: in parameters, notes, outputs and the identity."""
+    flow = Flow(params=Accounts)
+
+    @flow.step
+    async def one(ctx):
+        ctx.remember("draft", {"mail": {"password": "remembered-1"}})
+        ctx.outputs["app"] = [{"token": "put-out-2"}]
+        ctx.identity.shop = {"api_key": {"live": "of-identity-3"}}
+        raise RuntimeError(f"{ctx.params.account} remembered-1 put-out-2 of-identity-3")
+
+    outcome = await theatre.play(flow, params={"account": {"password": "parameter-4"}})
+    assert isinstance(outcome, Failed)
+    for secret in ("remembered-1", "put-out-2", "of-identity-3", "parameter-4"):
+        assert secret not in outcome.reason
+        assert SecretLearnt(value=secret) in theatre.control.sent
+
+
+async def test_preparation_has_its_own_time(theatre):
+    """The orchestrator allows what leads the page somewhere, and the check of the login, as long as they may take."""
+    flow, _ = two_steps(authenticated=_yes)
+
+    @flow.prepare
+    async def lead(ctx): ...
+
+    await theatre.play(flow)
+    limits = {message.name: message.limit for message in theatre.control.all(Phase)}
+    assert limits["prepare"] > PREPARE_TIMEOUT
+    assert limits["authenticated"] > CHECK_TIMEOUT
+
+
+async def test_lost_login_is_restored_into_a_new_copy_once(theatre):
+    """Where the flow's check finds no login that the last commit had, a new copy gets the login state, and the steps go on."""
+    flow, ran = two_steps(authenticated=_yes)
+    await theatre.play(flow)
+    theatre.workspaces.saved[PROFILE] = {"Default/Cookies": "damaged"}
+    again, asked = Flow(), []
+
+    @again.step(always=True)
+    async def log_in(ctx):
+        ran.append("log in")
+
+    @again.authenticated
+    async def is_logged_in(ctx):
+        asked.append(1)
+        return theatre.browsers.requests[-1].restore is not None
+
+    control = theatre.again()
+    assert await theatre.play(again) == Done()
+    first, second = theatre.browsers.requests[1:]
+    assert (first.restore, len(first.add_cookies)) == (None, 1)
+    assert second.restore is not None
+    assert ran == ["one", "two", "log in"]
+    assert len(asked) == 2
+    assert [note.name for note in control.all(Note)][-2:] == ["workspace_ready", "workspace_rebuilt"]
+
+
+async def test_login_that_cannot_be_restored_is_left_to_the_steps(theatre):
+    """No login state, or one that does not help: the run says so, and the steps log in. One new copy is enough."""
+    flow, ran = two_steps()
+
+    @flow.step(always=True)
+    async def log_in(ctx):
+        ran.append("log in")
+
+    @flow.authenticated
+    async def never(ctx):
+        return False
+
+    for launches in (1, 3):
+        control = theatre.again()
+        assert await theatre.play(flow) == Done()
+        assert control.all(Note)[-1].name == "not_authenticated"
+        assert len(theatre.browsers.requests) == launches
+        theatre.workspaces.saved[PROFILE] = {"Default/Cookies": "logged out"}
+    assert ran == ["one", "two", "log in", "log in"]
+
+
+async def test_check_that_cannot_tell_rebuilds_nothing(theatre):
+    """A site that does not answer says nothing about the login: the copy stays."""
+    flow, _ = two_steps()
+    await theatre.play(flow)
+    again = Flow()
+
+    @again.step(always=True)
+    async def log_in(ctx): ...
+
+    @again.authenticated
+    async def broken(ctx):
+        raise RuntimeError("the site is down")
+
+    control = theatre.again()
+    assert await theatre.play(again) == Done()
+    assert control.all(Note)[-1].name == "authentication_unknown"
+    assert len(theatre.browsers.requests) == 2
 
 
 async def test_identity_and_notes_are_durable_at_once(theatre):
