@@ -12,6 +12,7 @@ if __name__ == "__main__":
 
 import argparse
 import contextlib
+import io
 import os
 import sys
 import uuid
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
+import structlog
 from msgspec import structs
 
 from core import durable, logs, settings
@@ -31,7 +33,7 @@ from core.dispatch.shutdown import Stop
 from core.domain import events
 from core.domain.messages import WorkerSettings
 from core.domain.outcome import ExitCode
-from core.errors import BadInput, HolderAlive, OstlerError
+from core.errors import BadInput, HolderAlive, OstlerError, Problem
 from core.events.fan_out import FanOut
 from core.events.history import JsonlHistory
 from core.events.jsonl import JsonlSink
@@ -43,7 +45,8 @@ from core.process.tree import ProcessReaper
 from core.profiles.lock import FileProfileLocks
 from core.profiles.store import FileProfileStore
 from core.queue.feed import FeedDefaults, read_feed
-from core.queue.intake import FileFollower, Intake
+from core.queue.header import refuse_foreign
+from core.queue.intake import FileFollower, Intake, signature
 from core.queue.open import SourceKind, open_queue, open_source
 from core.redaction import Redactor
 from core.state.orchestrator_lock import OrchestratorLock
@@ -57,6 +60,9 @@ if TYPE_CHECKING:
     from core.queue.open import Source
     from core.settings import Settings
 
+log = structlog.get_logger(__name__)
+NEVER_HALF_WRITTEN = frozenset({"browser_profile", "cache", "downloads", "artifacts"})
+"""Directories below ``state/`` that may hold very many files, and none that a durable write puts there."""
 RUN_PY = Path(__file__).resolve().with_name("run.py")
 EXIT_CODES = """\
 exit codes (the first that applies, in this order):
@@ -118,10 +124,11 @@ def make_intake(source: Source, options: argparse.Namespace, chosen: Settings) -
         return None if metadata is None else metadata.flow
 
     config_flow = None if options.flow else chosen.flow
+    stdin = sys.stdin.buffer if sys.stdin is not None else io.BytesIO()  # it may have been closed before the start
     outside = FeedDefaults(flag_flow=options.flow, config_flow=config_flow, profile_flow=profile_flow)
 
     def read() -> Feed:
-        return read_feed(source.argument, stdin=sys.stdin.buffer, cwd=Path.cwd(), defaults=outside)
+        return read_feed(source.argument, stdin=stdin, cwd=Path.cwd(), defaults=outside)
 
     cache = chosen.state_dir / ".flow_cache.json"
     return Intake(read, FlowInspector(RUN_PY, cache, timeout=chosen.describe_timeout, env=os.environ))
@@ -132,7 +139,18 @@ def run(options: argparse.Namespace, chosen: Settings) -> int:
     clock = SystemClock()
     source = open_source(options.queue, Path.cwd()) if options.queue is not None else None
     is_feed = source is not None and source.kind is SourceKind.FEED
+    if options.watch and (source is None or source.path is None or not is_feed):
+        found = "none" if source is None else source.argument
+        raise BadInput([Problem(place="--watch", expected="a queue file whose edits can be followed", found=found)])
+    own = chosen.state_dir / "queue.db"
+    named = source.path if source is not None and not is_feed else None
+    if source is None and not own.exists():
+        hint = f"nothing was ever run in {chosen.state_dir}, so there is nothing to go on with"
+        raise BadInput([Problem(place="queue", expected="queue.json, queue.db or -", found="no argument", hint=hint)])
+    if named is not None:
+        refuse_foreign(named)
     intake = make_intake(source, options, chosen) if source is not None and is_feed else None
+    seen = signature(source.path) if source is not None and source.path is not None else None
     # read before anything is touched; flows are asked only by whoever holds the state directory
     feed = intake.read() if intake is not None else None
     lock = OrchestratorLock(chosen.state_dir, clock)
@@ -142,8 +160,8 @@ def run(options: argparse.Namespace, chosen: Settings) -> int:
             intake.check(feed)
         durable.ensure_directory(chosen.log_dir)
         stack.callback(logs.configure_orchestrator(chosen.log_dir, Redactor()).close)
-        own = chosen.state_dir / "queue.db"
-        named = source.path if source is not None and not is_feed else None
+        swept = durable.sweep_temporaries(chosen.state_dir, beside=NEVER_HALF_WRITTEN)
+        log.info("started", temporary_files_swept=len(swept))
         queue = open_queue(named or own, create=named is None)
         stack.callback(queue.close)
         number = queue.begin_run(clock.now(), feed=None if feed is None else feed.name)
@@ -152,15 +170,15 @@ def run(options: argparse.Namespace, chosen: Settings) -> int:
         console = stack.enter_context(open_console(sys.stdout, clock, term=os.environ.get("TERM", "")))
         everything = FanOut([sink, console])
         if feed is not None:
-            found = queue.reconcile(
+            changes = queue.reconcile(
                 feed.name, feed.specs, now=clock.now(), again=options.again, retry_failed=options.retry_failed
             )
-            everything.emit(events.FeedRead(at=clock.now(), source=feed.name, **structs.asdict(found)))
+            everything.emit(events.FeedRead(at=clock.now(), source=feed.name, **structs.asdict(changes)))
         else:
             queue.resume_parked(clock.now())
         follower = None
         if options.watch and intake is not None and source is not None and source.path is not None:
-            follower = FileFollower(source.path, intake, queue, clock)
+            follower = FileFollower(source.path, intake, queue, clock, seen=seen)
         locks = FileProfileLocks(chosen.state_dir, clock)
         limits = LogLimits(rate=chosen.log_rate, max_bytes=chosen.log_max_bytes, keep=chosen.log_keep)
         plan = LaunchPlan(python=sys.executable, run_py=RUN_PY, log_dir=chosen.log_dir, limits=limits)
@@ -195,6 +213,9 @@ def main(argv: Sequence[str]) -> int:
     except OstlerError as exc:
         sys.stderr.write(f"{exc}\n")
         return ExitCode.HOST_FAULT
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; the same command goes on\n")
+        return ExitCode.INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -179,9 +179,16 @@ def _describe(path: str) -> int:
     """Print what a flow is as JSON; parameter sets come as JSON lines. What its code prints goes to standard error."""
     import msgspec
 
-    from core.errors import FlowLoadError
+    parent = os.getppid()
+    from core.errors import ControlLost, FlowLoadError
+    from core.process.guard import die_with_parent
     from workers.steps.load import describe, load
 
+    try:
+        # a flow whose import never ends must not outlive an orchestrator that was killed meanwhile
+        die_with_parent(parent)
+    except ControlLost:
+        return ExitCode.INTERRUPTED
     answer = os.dup(1)
     os.dup2(2, 1)
     try:

@@ -20,7 +20,7 @@ except ImportError:  # Windows: an open file cannot be unlinked or replaced ther
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{16}\.ostler-tmp")
@@ -71,13 +71,18 @@ def ensure_directory(path: Path) -> None:
             raise write_failed(directory, exc) from exc
 
 
-def sweep_temporaries(root: Path) -> list[Path]:
+def sweep_temporaries(root: Path, *, beside: Collection[str] = ()) -> list[Path]:
     """Remove the temporary files that killed writers left anywhere below ``root``; return them.
 
     A writer that lives keeps its file: it holds the kernel's lock on it.
+
+    Args:
+        root: a directory; nothing is done if there is none.
+        beside: names of directories that are not looked into.
     """
     removed = []
-    for directory, _, names in os.walk(root):
+    for directory, below, names in os.walk(root):
+        below[:] = [name for name in below if name not in beside]
         for name in names:
             if _TEMPORARY.fullmatch(name):
                 path = type(root)(directory, name)

@@ -17,7 +17,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from core.domain.model import Holder
-from core.durable import ensure_directory, write_bytes
+from core.durable import ensure_directory, write_bytes, write_failed
 from core.errors import HolderAlive
 
 try:
@@ -58,7 +58,7 @@ class KernelLock:
 
         Raises:
             HolderAlive: naming the holder.
-            DurableWriteFailed: the record could not be written.
+            DurableWriteFailed: the lock file cannot be opened, or the record not be written.
         """
         ensure_directory(self._lock.parent)
         lock = FileLock(self._lock, mode=0o600, thread_local=False, fallback_to_soft=False)
@@ -86,6 +86,8 @@ class KernelLock:
                 lock.acquire(blocking=False)
             except Timeout:
                 time.sleep(_PROBE_PAUSE)
+            except OSError as exc:
+                raise write_failed(self._lock, exc) from exc
             else:
                 return
         raise HolderAlive(name, str(self.holder() or "another process, until just now"))

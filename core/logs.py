@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
 
+from core.durable import write_failed
 from core.process.pump import open_log, rotate
 
 if TYPE_CHECKING:
@@ -72,11 +73,14 @@ def configure_orchestrator(
     Each line has ``event``, ``level``, ``at`` (ISO 8601, UTC), what is bound, and the event's own keys.
 
     Raises:
-        OSError: the file cannot be opened.
+        DurableWriteFailed: the file cannot be opened, or its predecessor not be moved.
     """
     path = log_dir / ORCHESTRATOR_LOG
-    rotate(path, max_bytes, keep)
-    file = LogFile(path)
+    try:
+        rotate(path, max_bytes, keep)
+        file = LogFile(path)
+    except OSError as exc:
+        raise write_failed(path, exc) from exc
     # the redactor has made everything a JSON value; what is not would be a mistake of ours
     renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
     _configure(renderer, lambda *_: file, redactor, level)

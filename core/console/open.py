@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 from typing import TYPE_CHECKING, Protocol, Self
 
 from core.console.plain import PlainConsole
@@ -30,14 +31,16 @@ class RunConsole(EventSink, Protocol):
         ...
 
 
-def open_console(stream: IO[str], clock: Clock, *, term: str = "") -> RunConsole:
+def open_console(stream: IO[str] | None, clock: Clock, *, term: str = "") -> RunConsole:
     """Return a live display for a terminal, plain lines for anything else.
 
     Args:
-        stream: where to write, usually standard output.
+        stream: where to write, usually standard output; None if that was closed before the start.
         clock: for elapsed time and ETA.
         term: the environment's ``TERM``; ``dumb`` gets plain lines.
     """
+    if stream is None:
+        return PlainConsole(io.StringIO())
     if stream.isatty() and term != "dumb" and _speaks_utf8(stream):
         from core.console.progress import ProgressConsole  # noqa: PLC0415 - rich costs time that a pipe need not pay
 

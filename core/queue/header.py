@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from core.errors import ForeignDatabase, NewerSchema
+from core.errors import BadInput, ForeignDatabase, NewerSchema, Problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,3 +53,16 @@ def check_header(path: Path) -> None:
         raise ForeignDatabase(path, f"its schema is {version}, which no version of Ostler wrote")
     if not mode & 0o222:
         raise ForeignDatabase(path, "it is read-only")
+
+
+def refuse_foreign(path: Path) -> None:
+    """Refuse a file that the user names as a queue and that is none.
+
+    Raises:
+        BadInput: with what it is instead.
+    """
+    try:
+        check_header(path)
+    except (ForeignDatabase, NewerSchema) as exc:
+        found = exc.reason if isinstance(exc, ForeignDatabase) else f"one of schema {exc.found}, newer than {SCHEMA}"
+        raise BadInput([Problem(place=str(path), expected="a queue of Ostler", found=found)]) from exc

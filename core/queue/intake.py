@@ -93,35 +93,49 @@ class Intake:
 
 
 class FileFollower:
-    """Follows the edits of a feed's file; a bad edit leaves the queue as the last good version made it."""
+    """Follows the edits of a feed's file; a bad edit leaves the queue as the last good version made it.
 
-    def __init__(self, path: Path, intake: Intake, queue: JobQueue, clock: Clock) -> None:
+    ``seen`` is the file's ``signature`` from before it was first read: an edit since then is followed as well.
+    """
+
+    def __init__(
+        self, path: Path, intake: Intake, queue: JobQueue, clock: Clock, *, seen: tuple[int, int, int] | None
+    ) -> None:
         self._path = path
         self._intake = intake
         self._queue = queue
         self._clock = clock
-        self._seen = self._signature()
+        self._seen = seen
         self.source = str(path)
 
     def reread(self) -> Reconciled | str | None:
-        """Look once: None if nothing changed, what reconciling changed, or why the edit was rejected."""
-        signature = self._signature()
-        if signature == self._seen:
+        """Look once: None if nothing changed, what reconciling changed, or why the edit was rejected.
+
+        Raises:
+            QueueUnavailable, Fenced: from the queue; the same edit is taken up by the next look.
+        """
+        now = signature(self._path)
+        if now == self._seen:
             return None
-        self._seen = signature
+        found: Reconciled | str
         try:
             feed = self._intake.accept()
-            return self._queue.reconcile(feed.name, feed.specs, now=self._clock.now())
+            found = self._queue.reconcile(feed.name, feed.specs, now=self._clock.now())
         except BadInput as exc:
             log.warning("feed_rejected", source=self.source, problems=len(exc.problems))
-            return str(exc)
+            found = str(exc)
+        # not before: an edit that the queue could not take now is looked at again
+        self._seen = now
+        return found
 
-    def _signature(self) -> tuple[int, int, int] | None:
-        try:
-            status = self._path.stat()
-        except OSError:
-            return None
-        return status.st_mtime_ns, status.st_size, status.st_ino
+
+def signature(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes with an edit of the file, None if it cannot be seen."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _shortened(problems: Sequence[Problem], place: str) -> list[Problem]:

@@ -21,7 +21,9 @@ SERVICE_WORKERS = "Service Worker"
 SINGLETONS = ("SingletonLock", "SingletonCookie", "SingletonSocket", "lockfile", "DevToolsActivePort")
 """What says "a browser runs here"; never true of a copy."""
 
-FILES = ("Singleton*", "lockfile", "RunningChromeVersion", "DevToolsActivePort", "LOG", "LOG.old", "*.tmp")
+FILES = (
+    "Singleton*", "lockfile", "RunningChromeVersion", "DevToolsActivePort", "LOG", "LOG.old", "*.tmp", "*.ostler-tmp",
+)  # fmt: skip
 OURS = (".ostler-swap",)
 _VERBATIM = "Extensions"
 _DEPTH_OF_PROFILES = 2

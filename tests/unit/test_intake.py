@@ -1,0 +1,94 @@
+"""Following a feed's file: no edit is missed, and none that the queue could not take is forgotten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from core.clock import SystemClock
+from core.domain.messages import FlowDescription
+from core.errors import BadInput, DurableWriteFailed, QueueUnavailable
+from core.kernel_lock import KernelLock
+from core.queue.feed import FeedDefaults, read_feed
+from core.queue.intake import FileFollower, Intake, signature
+from core.queue.memory import MemoryQueue
+from core.queue.port import Reconciled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Agreeable:
+    """Takes all parameters."""
+
+    def describe(self, flow: Path, params: Sequence[dict[str, Any]]) -> FlowDescription:
+        return FlowDescription(name=flow.stem, steps=())
+
+
+@pytest.fixture
+def feed(tmp_path: Path) -> Path:
+    """A feed of one job."""
+    (tmp_path / "f.py").touch()
+    path = tmp_path / "queue.json"
+    path.write_text('["a"]')
+    return path
+
+
+def intake(feed: Path) -> Intake:
+    defaults = FeedDefaults(flag_flow=str(feed.with_name("f.py")))
+    with Path("/dev/null").open("rb") as nothing:
+        return Intake(lambda: read_feed(str(feed), stdin=nothing, cwd=feed.parent, defaults=defaults), Agreeable())
+
+
+def test_an_edit_between_the_first_reading_and_the_first_look_is_seen(feed: Path) -> None:
+    """Checking flows takes seconds, in which a person may save the file."""
+    queue, clock = MemoryQueue(), SystemClock()
+    queue.begin_run(0.0)
+    seen = signature(feed)
+    intake(feed).accept()
+    feed.write_text('["a", "b"]')
+    follower = FileFollower(feed, intake(feed), queue, clock, seen=seen)
+    assert follower.reread() == Reconciled(added=2)
+    assert follower.reread() is None
+
+
+def test_an_edit_that_the_queue_could_not_take_is_taken_later(feed: Path) -> None:
+    """A full disk delays an edit; a bad edit is said once."""
+
+    class Full(MemoryQueue):
+        full = True
+
+        def reconcile(self, *args: Any, **how: Any) -> Reconciled:
+            if self.full:
+                raise QueueUnavailable(Path("queue.db"), "disk full")
+            return super().reconcile(*args, **how)
+
+    queue = Full()
+    queue.begin_run(0.0)
+    follower = FileFollower(feed, intake(feed), queue, SystemClock(), seen=None)
+    with pytest.raises(QueueUnavailable):
+        follower.reread()
+    queue.full = False
+    assert follower.reread() == Reconciled(added=1)
+    feed.write_text('["a",')
+    assert isinstance(follower.reread(), str)
+    assert follower.reread() is None
+
+
+def test_a_feed_with_mistakes_is_not_accepted(feed: Path) -> None:
+    """The same reading at the start raises."""
+    feed.write_text('["a", "a"]')
+    with pytest.raises(BadInput):
+        intake(feed).accept()
+
+
+def test_a_lock_that_cannot_be_opened_is_not_said_to_be_held(tmp_path: Path) -> None:
+    """Whoever may not write there is told so, and not sent to look for a holder."""
+    (tmp_path / "x.lock").mkdir()
+    with (
+        pytest.raises(DurableWriteFailed, match=r"x\.lock"),
+        KernelLock(tmp_path / "x.lock", tmp_path / "x.holder", SystemClock()).hold("x", "a test"),
+    ):
+        pass
