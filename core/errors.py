@@ -272,6 +272,10 @@ class BrowserLaunchFailed(BrowserError):
         super().__init__(f"{executable} did not start: {reason}")
 
 
+class BrowserRefused(BrowserLaunchFailed):
+    """The host lets no browser start: no display, no sandbox, no driver. The browser data is not to blame."""
+
+
 class BrowserLost(BrowserError):
     """The browser or its driver is gone, or no longer answers."""
 

@@ -13,7 +13,7 @@ import msgspec
 
 from core.browser.port import BrowserRequest
 from core.domain.messages import BrowserClosed, BrowserStarted, Progress, StepCommitted
-from core.errors import BrowserError, BrowserNotFound, StepError
+from core.errors import BrowserError, BrowserNotFound, BrowserRefused, StepError
 from core.state.port import LoginState
 from workers.steps.execute import Stage, commit, export, is_authenticated, prepare, run_step, unless_lost
 from workers.steps.flow import Step
@@ -112,7 +112,8 @@ class Browsing:
             if opened:
                 # it did not close in order; why it was closed says more
                 raise failed or exc from exc
-            if isinstance(exc, BrowserNotFound):
+            if isinstance(exc, (BrowserNotFound, BrowserRefused)):
+                # a new copy would not help, and a crashed attempt's own data may hold what no export does
                 raise
             raise _NotOpened(exc) from exc
         finally:

@@ -183,7 +183,8 @@ def _line(message: Up) -> str:  # noqa: PLR0911 - one per message
             then = "trying again" if message.will_retry else "giving up"
             return f"step {message.step} failed ({then}): {message.reason}"
         case Note():
-            return f"note {message.name}: " + ", ".join(f"{name}={value}" for name, value in message.data.items())
+            data = ", ".join(f"{name}={value}" for name, value in message.data.items())
+            return f"note {message.name}" + (f": {data}" if data else "")
         case _:
             return ""
 

@@ -105,6 +105,7 @@ class BrowserProvider(Protocol):
         """Open.
 
         Raises:
-            BrowserNotFound, BrowserLaunchFailed, CapabilityMismatch.
+            BrowserNotFound, BrowserRefused: the host's fault, not that of the browser data.
+            BrowserLaunchFailed, CapabilityMismatch.
         """
         ...

@@ -20,7 +20,7 @@ import msgspec
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import async_playwright
 
-from core.errors import BrowserError, BrowserLaunchFailed, BrowserLost, CapabilityMismatch
+from core.errors import BrowserError, BrowserLaunchFailed, BrowserLost, BrowserRefused, CapabilityMismatch
 from workers.browser import discover, environment, process_tree
 from workers.browser.opened import OpenedBrowser
 
@@ -125,7 +125,7 @@ class ChromiumProvider:
         for directory in (request.user_data_dir, request.temp_dir, request.downloads_dir):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if request.headed and sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(settings.environ):
-            raise BrowserLaunchFailed(
+            raise BrowserRefused(
                 settings.browser or "the browser", "there is no display; leave out --headed, or use xvfb-run"
             )
         wanted = discover.Wanted(
@@ -159,7 +159,9 @@ class ChromiumProvider:
                 **_options(request, playwright, found.version),
             )
         except PlaywrightError as exc:
-            raise BrowserLaunchFailed(found.executable, _reason(exc.message)) from None
+            reason = _reason(exc.message)
+            refused = reason in (discover.ROOT_FIX, discover.SANDBOX_FIX)
+            raise (BrowserRefused if refused else BrowserLaunchFailed)(found.executable, reason) from None
         run.main = main = await self._check_capability(request.user_data_dir)
         run.members = await asyncio.to_thread(process_tree.of_browser, request.user_data_dir)
         context.set_default_timeout(request.action_timeout * 1000)
@@ -176,9 +178,9 @@ class ChromiumProvider:
                     with anyio.fail_after(_DRIVER_LIMIT, shield=True):
                         return await run.manager.start()
                 except TimeoutError:
-                    raise BrowserLaunchFailed("Playwright's driver", f"no answer in {_DRIVER_LIMIT:g} s") from None
+                    raise BrowserRefused("Playwright's driver", f"no answer in {_DRIVER_LIMIT:g} s") from None
                 except (PlaywrightError, OSError) as exc:
-                    raise BrowserLaunchFailed("Playwright's driver", _reason(str(exc))) from exc
+                    raise BrowserRefused("Playwright's driver", _reason(str(exc))) from exc
 
     async def _check_capability(self, user_data_dir: Path) -> process_tree.Process | None:
         """Return the main process, once it is seen to hold the local storage of our workspace; None where it cannot be seen."""

@@ -20,7 +20,7 @@ import msgspec
 
 from core import durable
 from core.domain.outcome import ExitCode
-from core.errors import BadInput, BrowserError, BrowserLaunchFailed, BrowserNotFound
+from core.errors import BadInput, BrowserError, BrowserNotFound, BrowserRefused
 from workers.browser import candidates, environment, process_tree
 
 MEMORY = ".browser.json"
@@ -99,10 +99,10 @@ def discover(wanted: Wanted) -> Found:
 
     Raises:
         BrowserNotFound: none works; says what to type.
-        BrowserLaunchFailed: one works, but not in its sandbox, or the one that was asked for does not; names the fix.
+        BrowserRefused: one works, but not in its sandbox, or the one that was asked for does not; names the fix.
     """
     if wanted.sandbox and _is_root():
-        raise BrowserLaunchFailed(wanted.browser or "the browser", ROOT_FIX)
+        raise BrowserRefused(wanted.browser or "the browser", ROOT_FIX)
     memory = wanted.state_dir / MEMORY
     known = _remembered(memory)
     key = _key(wanted)
@@ -122,12 +122,10 @@ def _asked_for(browser: str, wanted: Wanted) -> Found:
     if path is None:
         raise BrowserNotFound(f"{browser} is not an executable; {_NOT_FOUND}")
     if wanted.headed and candidates.is_headless_shell(path):
-        raise BrowserLaunchFailed(
-            path, "a headless shell cannot show windows; name another browser, or leave out --headed"
-        )
+        raise BrowserRefused(path, "a headless shell cannot show windows; name another browser, or leave out --headed")
     reason = _probe(path, wanted, sandbox=wanted.sandboxed)
     if reason is not None:
-        raise BrowserLaunchFailed(path, reason)
+        raise BrowserRefused(path, reason)
     return _describe(path, wanted)
 
 
@@ -142,7 +140,7 @@ def _first_that_works(wanted: Wanted) -> Found:
             unsandboxed = path
         reasons.append(f"{path}: {reason}")
     if unsandboxed is not None:
-        raise BrowserLaunchFailed(unsandboxed, SANDBOX_FIX)
+        raise BrowserRefused(unsandboxed, SANDBOX_FIX)
     tried = "".join(f"\n  tried {reason}" for reason in reasons)
     raise BrowserNotFound(_NOT_FOUND + tried)
 

@@ -22,7 +22,7 @@ from core.domain.messages import (
 )
 from core.domain.outcome import Busy, Corrupt, Done, Failed, HostFault, Interrupted, Rejected, Waiting
 from core.domain.session import SessionState
-from core.errors import BrowserLaunchFailed, BrowserNotFound, FlowLoadError, NoSpace, StateCorrupt
+from core.errors import BrowserLaunchFailed, BrowserNotFound, BrowserRefused, FlowLoadError, NoSpace, StateCorrupt
 from core.profiles.port import ProfileMetadata
 from core.state.memory import MemoryLoginStateStore, MemorySessionStore
 from core.state.port import LoginState
@@ -672,6 +672,27 @@ async def test_unusable_workspace_is_rebuilt_once(theatre):
     theatre = Theatre()
     theatre.browsers.failures.extend([BrowserLaunchFailed("chromium", "crashed")] * 2)
     assert isinstance(await theatre.play(flow), HostFault)
+
+
+async def test_host_that_lets_no_browser_start_costs_no_workspace(theatre):
+    """Without a display, a sandbox or a driver no copy of the data would start: a crashed attempt's own one is kept."""
+    flow, _ = two_steps()
+
+    @flow.step
+    async def three(ctx):
+        if ctx.attempt == 1:
+            raise RuntimeError("again")
+
+    await theatre.play(flow)
+    files = dict(theatre.workspaces.files)
+    theatre.browsers.failures.append(BrowserRefused("chromium", "no display"))
+    control = theatre.again()
+    assert isinstance(await theatre.play(flow, attempt=2), HostFault)
+    assert "workspace_rebuilt" not in [note.name for note in control.all(Note)]
+    assert list(theatre.workspaces.files.values()) == list(files.values())
+    theatre.again()
+    assert await theatre.play(flow, attempt=3) == Done()
+    assert theatre.browsers.requests[-1].restore is None
 
 
 async def test_flow_without_a_browser(theatre):
