@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -158,7 +159,7 @@ class Resolver:
             not_before=None if not_before is None else moment(not_before),
             timeout=_first(job.timeout, common.timeout),
             max_attempts=_first(job.max_attempts, common.max_attempts),
-            template=None if template is None else self._absolute(template, self._base),
+            template=None if template is None else _absolute(template, self._base),
             device=_first(job.device, common.device),
             proxy=_first(job.proxy, common.proxy),
         )
@@ -176,7 +177,7 @@ class Resolver:
         """Yield what is wrong with values that a job and the defaults both may have."""
         yield from _number_faults(given)
         if given.template is not None:
-            path = self._absolute(given.template, self._base)
+            path = _absolute(given.template, self._base)
             if path not in self._is_dir:
                 self._is_dir[path] = Path(path).is_dir()
             if not self._is_dir[path]:
@@ -192,25 +193,25 @@ class Resolver:
         """Yield what is wrong with the feed's own defaults."""
         yield from self.common_faults(self.defaults)
         if self.defaults.flow is not None:
-            yield from self._missing(self._absolute(self.defaults.flow, self._base), "")
+            yield from self._missing(_absolute(self.defaults.flow, self._base), "")
 
     def _flow(self, job: RawJob) -> tuple[str, str | None]:
         """Return where the job's flow comes from, and its absolute path or None."""
         if job.flow is not None:
-            return "", self._absolute(job.flow, self._base)
+            return "", _absolute(job.flow, self._base)
         if self.defaults.flow is not None:
-            return "defaults", self._absolute(self.defaults.flow, self._base)
+            return "defaults", _absolute(self.defaults.flow, self._base)
         if self._outside.flag_flow is not None:
-            return "--flow", self._absolute(self._outside.flag_flow, self._cwd)
+            return "--flow", _absolute(self._outside.flag_flow, self._cwd)
         flow = self._profile_flows.get(job.profile_id)
         if flow is None and is_valid_id(job.profile_id):
             flow = self._outside.profile_flow(job.profile_id)
             if flow is not None:
                 self._profile_flows[job.profile_id] = flow
         if flow is not None:
-            return "profile", self._absolute(flow, self._cwd)
+            return "profile", _absolute(flow, self._cwd)
         if self._outside.config_flow is not None:
-            return "ostler.toml", self._absolute(self._outside.config_flow, self._cwd)
+            return "ostler.toml", _absolute(self._outside.config_flow, self._cwd)
         return "", None
 
     def _flow_faults(self, job: RawJob) -> Iterator[Fault]:
@@ -230,9 +231,11 @@ class Resolver:
                 "flow", "an existing flow file", f"{what} at {path}", hint, "" if source == "profile" else source
             )
 
-    @staticmethod
-    def _absolute(text: str, base: Path) -> str:
-        return os.path.normpath(base / Path(text).expanduser())
+
+@functools.lru_cache(maxsize=1024)
+def _absolute(text: str, base: Path) -> str:
+    """Return a path of the feed as an absolute one; remembered, since the jobs of a large feed share a few."""
+    return os.path.normpath(base / Path(text).expanduser())
 
 
 def _first(own: Any, common: Any) -> Any:
