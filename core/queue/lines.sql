@@ -1,4 +1,4 @@
--- Statements of core/queue/sqlite.py that keep `turn` true, each under its name; schema.sql says what its values mean.
+-- Statements of core/queue/lines.py that keep `turn` true, each under its name; schema.sql says what its values mean.
 
 -- name: leave
 UPDATE jobs SET turn = NULL

@@ -1,4 +1,4 @@
--- The durable queue. `application_id` ("Ostl") and `user_version` say whose file it is; core/queue/sqlite.py checks both.
+-- The durable queue. `application_id` ("Ostl") and `user_version` say whose file it is; core/queue/header.py checks both.
 PRAGMA application_id = 1332966508;
 PRAGMA user_version = 1;
 

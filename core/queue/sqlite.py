@@ -1,41 +1,34 @@
-"""The durable queue in one SQLite file: WAL and ``synchronous=FULL``, so that what was acknowledged survives a power cut."""
+"""The durable queue in one SQLite file: what is asked of it and written into it. How the file is kept: ``database.py``."""
 
 # ruff: noqa: S608 - only our own column names and question marks are put into statements; values are bound
 
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
-import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from core import durable
 from core.domain.lifecycle import JOB, JobEvent, advance
 from core.domain.model import TERMINAL, AttemptRecord, Claim, JobState
-from core.errors import BadInput, Fenced, ForeignDatabase, IllegalTransition, Problem, QueueUnavailable, UnknownJob
+from core.errors import BadInput, Fenced, IllegalTransition, Problem, UnknownJob
 from core.queue import lines
-from core.queue.header import check_header
+from core.queue.database import Database
 from core.queue.port import Readiness, Reconciled
 from core.queue.reconciling import Reading, follow, load
 from core.queue.rows import ATTEMPT_COLUMNS, JOB_COLUMNS, attempt_of, job_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from core.domain.model import JobRecord, JobSpec, ProcessStamp
     from core.domain.retry import Decision
 
-LOCK_TIMEOUT = 10.0
-"""Seconds to wait for another process's write."""
 LATER_LIMIT = 1000
 """``Readiness.later`` is counted up to this for each of the reasons to wait; more makes no difference."""
 _PAGE = 500
-_SCHEMA = Path(__file__).with_name("schema.sql")
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class SqliteQueue:
@@ -52,22 +45,13 @@ class SqliteQueue:
     """
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
-        self._path = path
         self._run = 0
         self._scope: str | None = None
-        self._lock = threading.Lock()
-        with self._translated():
-            if create and not path.exists():
-                _create(path)
-            check_header(path)
-            _check_content(path)
-            if path.stat().st_mode & 0o077:
-                path.chmod(0o600)  # it holds proxy passwords; -wal and -shm take their mode from it
-            self._connection = _connect(path)
+        self._database = Database(path, create=create)
 
     def begin_run(self, now: float, feed: str | None = None) -> int:
         """See ``JobQueue``."""
-        with self._transaction() as connection:
+        with self._database.transaction() as connection:
             last = connection.execute("SELECT number, feed FROM runs ORDER BY number DESC LIMIT 1").fetchone()
             number: int = last[0] + 1 if last else 1
             connection.execute("INSERT INTO runs (number, feed, started_at) VALUES (?, ?, ?)", (number, feed, now))
@@ -94,7 +78,7 @@ class SqliteQueue:
         reading = Reading(feed, now, again, retry_failed, cancel_missing)
         # The feed is read before the queue is locked, into a table that only this connection sees.
         try:
-            with self._transaction("BEGIN") as connection:
+            with self._database.transaction("BEGIN") as connection:
                 total = load(connection, specs)
         except sqlite3.IntegrityError as exc:
             problem = Problem(place=feed, field="id", expected="an ID that no other job has", found="one given twice")
@@ -103,7 +87,7 @@ class SqliteQueue:
             result, moved = follow(connection, reading, total)
             if moved:
                 lines.arrange(connection, now, self._scope)
-        with self._transaction("BEGIN") as connection:
+        with self._database.transaction("BEGIN") as connection:
             connection.execute("DROP TABLE temp.incoming")
         return result
 
@@ -122,12 +106,12 @@ class SqliteQueue:
 
     def readiness(self, now: float, limit: int) -> Readiness:
         """See ``JobQueue``. ``later`` is exact up to 1,000 jobs that are not due, and as many that stand behind."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             earliest = connection.execute("SELECT min(due_at) FROM jobs WHERE turn = 0").fetchone()[0]
         if earliest is not None and earliest <= now:
             with self._writing() as connection:
                 lines.wake(connection, now, self._scope)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             counts = [
                 connection.execute(
                     f"SELECT count(*) FROM (SELECT 1 FROM jobs WHERE turn = {turn} LIMIT ?)", (most,)
@@ -236,7 +220,7 @@ class SqliteQueue:
 
     def open_attempts(self) -> list[AttemptRecord]:
         """See ``JobQueue``."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(
                 f"SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE ended_at IS NULL ORDER BY started_at, rowid"
             )
@@ -244,7 +228,7 @@ class SqliteQueue:
 
     def job(self, job_id: str) -> JobRecord:
         """See ``JobQueue``."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return _job(connection, job_id)
 
     def jobs(self, states: Iterable[JobState] = ()) -> Iterator[JobRecord]:
@@ -254,7 +238,7 @@ class SqliteQueue:
         among = f"+state IN ({', '.join('?' * len(wanted))})" if wanted else "TRUE"
         last = -1
         while True:
-            with self._reading() as connection:
+            with self._database.reading() as connection:
                 page = connection.execute(
                     f"SELECT {JOB_COLUMNS} FROM jobs WHERE seq > ? AND {among} AND (? IS NULL OR feed = ?) "
                     "ORDER BY seq LIMIT ?",
@@ -267,7 +251,7 @@ class SqliteQueue:
 
     def counts(self) -> Mapping[JobState, int]:
         """See ``JobQueue``."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT state, count(*) FROM jobs WHERE (:scope IS NULL OR feed = :scope) GROUP BY state",
                 {"scope": self._scope},
@@ -278,109 +262,36 @@ class SqliteQueue:
         """See ``JobQueue``."""
         open_states = sorted(set(JobState) - TERMINAL)
         marks = ", ".join("?" * len(open_states))
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(f"SELECT DISTINCT profile_id FROM jobs WHERE state IN ({marks})", open_states)
             return {row[0] for row in rows}
 
     def next_fence(self, profile_id: str) -> int:
         """See ``JobQueue``."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             row = connection.execute("SELECT max(fence) FROM attempts WHERE profile_id = ?", (profile_id,)).fetchone()
             return (row[0] or 0) + 1
 
     def close(self) -> None:
         """See ``JobQueue``."""
-        with self._lock:
-            self._connection.close()
-
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._translated():
-            yield self._connection
-
-    @contextlib.contextmanager
-    def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
-        connection = self._connection
-        with self._lock, self._translated():
-            connection.execute(begin)
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+        self._database.close()
 
     @contextlib.contextmanager
     def _writing(self, synchronous: str = "FULL") -> Iterator[sqlite3.Connection]:
         """Write as the run that this object began; what another run began since refuses it."""
         if synchronous != "FULL":
-            with self._reading() as connection:
+            with self._database.reading() as connection:
                 connection.execute(f"PRAGMA synchronous = {synchronous}")
         try:
-            with self._transaction() as connection:
+            with self._database.transaction() as connection:
                 newest = connection.execute("SELECT coalesce(max(number), 0) FROM runs").fetchone()[0]
                 if newest != self._run:
-                    raise Fenced(str(self._path), ours=self._run, newer=newest)
+                    raise Fenced(str(self._database.path), ours=self._run, newer=newest)
                 yield connection
         finally:
             if synchronous != "FULL":
-                with self._reading() as connection:
+                with self._database.reading() as connection:
                     connection.execute("PRAGMA synchronous = FULL")
-
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.IntegrityError:
-            raise
-        except sqlite3.DatabaseError as exc:
-            # the extended code's low byte is the kind
-            if getattr(exc, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
-                raise ForeignDatabase(self._path, f"it is damaged ({exc})") from exc
-            if isinstance(exc, sqlite3.OperationalError):
-                raise QueueUnavailable(self._path, str(exc)) from exc
-            raise
-        except OSError as exc:
-            raise QueueUnavailable(self._path, exc.strerror or str(exc)) from exc
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False)
-    try:
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "trusted_schema = OFF"):
-            connection.execute(f"PRAGMA {pragma}")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _create(path: Path) -> None:
-    """Make an empty queue under another name, then give it its own: a half-made one never stands there."""
-    temp = durable.temporary_name(path)
-    os.close(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    try:
-        with contextlib.closing(sqlite3.connect(temp, isolation_level=None)) as connection:
-            connection.execute("PRAGMA journal_mode = MEMORY")  # no second file that a kill could leave
-            connection.executescript(f"BEGIN; {_SCHEMA.read_text('utf-8')} COMMIT;")
-        with contextlib.suppress(FileExistsError):  # another process was faster; then it is theirs
-            durable.link(temp, path)
-    finally:
-        temp.unlink(missing_ok=True)
-    durable.sync_directory(path.parent)
-
-
-def _check_content(path: Path) -> None:
-    """Refuse a damaged file, and one that lacks our tables, without writing to it."""
-    with contextlib.closing(
-        sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=LOCK_TIMEOUT)
-    ) as db:
-        findings = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if findings != "ok":
-            raise ForeignDatabase(path, f"it is damaged ({findings.splitlines()[-1]})")
-        tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if missing := {"jobs", "runs", "attempts"} - tables:
-        raise ForeignDatabase(path, f"it has no table {min(missing)!r}")
 
 
 def _job(connection: sqlite3.Connection, job_id: str) -> JobRecord:

@@ -17,7 +17,7 @@ CONFINED = {
     "playwright": ("workers/browser/", "workers/steps/"),
     "psutil": ("core/process/",),
     "filelock": ("core/state/", "core/profiles/lock.py", "core/kernel_lock.py"),
-    "sqlite3": ("core/queue/sqlite.py", "core/workspaces/verify.py"),
+    "sqlite3": ("core/queue/sqlite.py", "core/queue/database.py", "core/workspaces/verify.py"),
     "rich": ("core/console/",),
     "tree_sitter": ("core/queue/",),
     "tree_sitter_json": ("core/queue/",),

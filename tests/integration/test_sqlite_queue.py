@@ -104,7 +104,7 @@ def test_durability_settings(tmp_path):
         queue.begin_run(1.0)
     finally:
         os.umask(before)
-    read = {name: queue._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in (
+    read = {name: queue._database._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in (
         "journal_mode", "synchronous", "foreign_keys", "application_id", "user_version",
     )}  # fmt: skip
     assert read == {
@@ -117,7 +117,7 @@ def test_durability_settings(tmp_path):
     queue.reconcile("f", [job("a")], now=1.0)
     queue.claim(1.0, "n")
     queue.record_steps("n", done=1, total=2)
-    assert queue._connection.execute("PRAGMA synchronous").fetchone()[0] == 2
+    assert queue._database._connection.execute("PRAGMA synchronous").fetchone()[0] == 2
     queue.close()
 
 
@@ -227,7 +227,7 @@ def test_sources_are_told_apart_by_content(tmp_path):
 
 def test_a_locked_file_is_unavailable_until_it_is_free(tmp_path, monkeypatch):
     """While another process writes for too long, calls say so and change nothing; afterwards they work."""
-    monkeypatch.setattr("core.queue.sqlite.LOCK_TIMEOUT", 0.05)
+    monkeypatch.setattr("core.queue.database.LOCK_TIMEOUT", 0.05)
     path = tmp_path / "queue.db"
     queue = SqliteQueue(path)
     queue.reconcile("f", [job("a")], now=1.0)
@@ -245,13 +245,13 @@ def test_a_full_disk_changes_nothing(tmp_path):
     """When the file cannot grow, reconciling raises and leaves the queue as it was; with room it works."""
     queue = SqliteQueue(tmp_path / "queue.db")
     queue.reconcile("f", [job("a")], now=1.0)
-    pages = queue._connection.execute("PRAGMA page_count").fetchone()[0]
-    queue._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    pages = queue._database._connection.execute("PRAGMA page_count").fetchone()[0]
+    queue._database._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
     many = [job("a"), *(job(f"p{n}", params={"text": "x" * 500}) for n in range(500))]
     with pytest.raises(QueueUnavailable, match="full"):
         queue.reconcile("f", many, now=2.0)
     assert [record.spec.id for record in queue.jobs()] == ["a"]
-    queue._connection.execute("PRAGMA max_page_count = 1000000")
+    queue._database._connection.execute("PRAGMA max_page_count = 1000000")
     assert queue.reconcile("f", many, now=2.0) == Reconciled(added=500, unchanged=1)
     queue.close()
 
@@ -269,7 +269,7 @@ def test_it_may_be_called_from_another_thread(tmp_path):
 
 def test_a_half_made_queue_never_stands_under_its_name(tmp_path, monkeypatch):
     """When creation fails, no file is left, neither the queue nor its temporary."""
-    monkeypatch.setattr("core.queue.sqlite._SCHEMA", tmp_path / "gone.sql")
+    monkeypatch.setattr("core.queue.database._SCHEMA", tmp_path / "gone.sql")
     with pytest.raises(QueueUnavailable):
         SqliteQueue(tmp_path / "queue.db")
     assert list(tmp_path.iterdir()) == []
@@ -321,18 +321,18 @@ def test_the_queries_of_the_hot_path_use_their_indexes(tmp_path):
     queue.begin_run(1.0)
     queue.reconcile("f", [job("a"), job("b", not_before=5.0)], now=1.0)
     ran: list[str] = []
-    queue._connection.set_trace_callback(ran.append)
+    queue._database._connection.set_trace_callback(ran.append)
     queue.readiness(1.0, 5)
     queue.readiness(6.0, 5)
     queue.claim(6.0, "n")
     queue.record_go("n", fence=1, user_data_dir=None, now=6.0)
     queue.finish("n", Decision(event=JobEvent.COMPLETED, counters=Counters()), now=7.0, seconds=1, outcome="done")
-    queue._connection.set_trace_callback(None)
+    queue._database._connection.set_trace_callback(None)
     plans = [
         row[3]
         for sql in ran
         if sql.startswith(("SELECT", "UPDATE"))
-        for row in queue._connection.execute(f"EXPLAIN QUERY PLAN {sql}")
+        for row in queue._database._connection.execute(f"EXPLAIN QUERY PLAN {sql}")
     ]
     assert len(plans) > 10
     assert [plan for plan in plans if plan.startswith("SCAN jobs") and "INDEX" not in plan] == []

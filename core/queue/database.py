@@ -1,0 +1,129 @@
+"""A queue's SQLite file: made, checked, opened, locked and left. WAL and ``synchronous=FULL``, so that what was acknowledged
+survives a power cut.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core import durable
+from core.errors import ForeignDatabase, QueueUnavailable
+from core.queue.header import check_header
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOCK_TIMEOUT = 10.0
+"""Seconds to wait for another process's write."""
+_SCHEMA = Path(__file__).with_name("schema.sql")
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+class Database:
+    """One connection. May be used from any thread, by one at a time; SQLite's errors come out as ours.
+
+    Args:
+        path: the file.
+        create: make a new one if there is none.
+
+    Raises:
+        ForeignDatabase: it is missing, damaged, or not ours; it was not changed.
+        NewerSchema: a later version wrote it.
+        QueueUnavailable: it cannot be written now.
+    """
+
+    def __init__(self, path: Path, *, create: bool) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        with self._translated():
+            if create and not path.exists():
+                _create(path)
+            check_header(path)
+            _check_content(path)
+            if path.stat().st_mode & 0o077:
+                path.chmod(0o600)  # it holds proxy passwords; -wal and -shm take their mode from it
+            self._connection = _connect(path)
+
+    def close(self) -> None:
+        """Release the file."""
+        with self._lock:
+            self._connection.close()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection; each statement stands for itself."""
+        with self._lock, self._translated():
+            yield self._connection
+
+    @contextlib.contextmanager
+    def transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
+        """Give the connection within a transaction: all of it, or, on an error, nothing."""
+        connection = self._connection
+        with self._lock, self._translated():
+            connection.execute(begin)
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.DatabaseError as exc:
+            # the extended code's low byte is the kind
+            if getattr(exc, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+                raise ForeignDatabase(self.path, f"it is damaged ({exc})") from exc
+            if isinstance(exc, sqlite3.OperationalError):
+                raise QueueUnavailable(self.path, str(exc)) from exc
+            raise
+        except OSError as exc:
+            raise QueueUnavailable(self.path, exc.strerror or str(exc)) from exc
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=LOCK_TIMEOUT, isolation_level=None, check_same_thread=False)
+    try:
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "trusted_schema = OFF"):
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _create(path: Path) -> None:
+    """Make an empty queue under another name, then give it its own: a half-made one never stands there."""
+    temp = durable.temporary_name(path)
+    os.close(os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        with contextlib.closing(sqlite3.connect(temp, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = MEMORY")  # no second file that a kill could leave
+            connection.executescript(f"BEGIN; {_SCHEMA.read_text('utf-8')} COMMIT;")
+        with contextlib.suppress(FileExistsError):  # another process was faster; then it is theirs
+            durable.link(temp, path)
+    finally:
+        temp.unlink(missing_ok=True)
+    durable.sync_directory(path.parent)
+
+
+def _check_content(path: Path) -> None:
+    """Refuse a damaged file, and one that lacks our tables, without writing to it."""
+    with contextlib.closing(
+        sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=LOCK_TIMEOUT)
+    ) as db:
+        findings = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if findings != "ok":
+            raise ForeignDatabase(path, f"it is damaged ({findings.splitlines()[-1]})")
+        tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if missing := {"jobs", "runs", "attempts"} - tables:
+        raise ForeignDatabase(path, f"it has no table {min(missing)!r}")
