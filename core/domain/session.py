@@ -5,6 +5,7 @@ The field names are those of the session file. Functions return new values; the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ SECRET_FIELDS = frozenset({"password", "two_fa_secret", "recovery_codes", "api_k
 """Names of identity fields and outputs whose values are masked wherever they are shown, whole or as a suffix
 (``mail_password``)."""
 
+_BETWEEN_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[-\s.]+")
 RESERVED = "("
 """How the names of our own marks begin among what a step remembers; no flow may use such a name."""
 
@@ -96,9 +98,9 @@ def unmet(session: SessionState, step: StepSpec) -> list[str]:
 
 
 def is_secret(name: str) -> bool:
-    """Whether the value under this name is masked wherever it is shown."""
-    lowered = name.lower()
-    return any(lowered == secret or lowered.endswith("_" + secret) for secret in SECRET_FIELDS)
+    """Whether the value under this name is masked wherever it is shown. ``mailPassword`` and ``mail-password`` count, too."""
+    plain = _BETWEEN_WORDS.sub("_", name).lower()
+    return any(plain == secret or plain.endswith("_" + secret) for secret in SECRET_FIELDS)
 
 
 def secrets_of(session: SessionState) -> list[str]:

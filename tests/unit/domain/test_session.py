@@ -53,13 +53,16 @@ def test_unmet_requirements_are_named():
         ("PASSWORD", True),
         ("two_fa_secret", True),
         ("api_key", True),
+        ("apiKey", True),
+        ("shopPassword", True),
+        ("access-token", True),
         ("passwordless", False),
         ("email", False),
         ("keypassword", False),
     ],
 )
 def test_secret_names(name, secret):
-    """Whole, or as a suffix after an underscore, in any case."""
+    """Whole, or as the last words of a name, in any case and however its words are joined."""
     assert is_secret(name) is secret
 
 
