@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import msgspec
 from core.browser.port import BrowserRequest
 from core.domain.messages import BrowserClosed, BrowserStarted, Progress, StepCommitted
 from core.errors import BrowserError, BrowserNotFound, BrowserRefused, StepError
+from core.profiles.port import timestamp
 from core.state.port import LoginState
 from workers.steps.execute import Stage, commit, export, is_authenticated, prepare, run_step, unless_lost
 from workers.steps.flow import Step
@@ -263,7 +263,7 @@ def save_metadata(run: Restored, ports: Ports) -> None:
     """Note that the profile's browser data is as new as its login state."""
     run.metadata.generation = run.record.session.login_generation
     run.metadata.status = "active"
-    run.metadata.last_used = datetime.fromtimestamp(ports.clock.now(), UTC).isoformat(timespec="seconds")
+    run.metadata.last_used = timestamp(ports.clock.now())
     ports.profiles.write(run.metadata)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -33,6 +34,11 @@ class ProfileLocks(Protocol):
     def holder(self, profile_id: str) -> Holder | None:
         """Return who holds it, None if it is free."""
         ...
+
+
+def timestamp(now: float) -> str:
+    """Return epoch seconds as metadata has them: ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class ProfileMetadata(msgspec.Struct, kw_only=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,18 +10,13 @@ import msgspec
 from core.domain.validation import require_id
 from core.durable import bytes_of, ensure_directory, write_bytes
 from core.errors import StateCorrupt
-from core.profiles.port import ProfileMetadata
+from core.profiles.port import ProfileMetadata, timestamp
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _STATUSES = frozenset({"active", "inactive", "corrupted"})
 _DIRECTORIES = ("browser_profile", "cache")
-
-
-def timestamp(now: float) -> str:
-    """Return epoch seconds as ISO 8601 in UTC, to the second."""
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def fresh(profile_id: str, now: float) -> ProfileMetadata:

@@ -10,10 +10,14 @@ import shutil
 import sqlite3
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from core.workspaces import skip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _DATABASES = ("Cookies", "Login Data", "Web Data")
 _COMPANIONS = ("-journal", "-wal")
@@ -62,7 +66,7 @@ def _databases(user_data_dir: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def _opened(database: Path, root: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a generator of one connection
+def _opened(database: Path, root: Path) -> Iterator[sqlite3.Connection]:
     """Open read-only; a database with a hot journal is looked at in a copy, where SQLite may roll it back."""
     hot = [name for suffix in _COMPANIONS if _size(name := database.with_name(database.name + suffix))]
     if not hot:
