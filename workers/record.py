@@ -156,6 +156,8 @@ class Record:
             login_generation: number of the login state that goes with it, counted together with the browser data's;
                 None: unchanged.
         """
+        for name, value in outputs.items():
+            self._secrets.learn_under(name, value)
 
         def change(session: SessionState) -> None:
             if step.flag is not None:

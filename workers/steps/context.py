@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
@@ -88,7 +89,8 @@ class Outputs(MutableMapping[str, Any]):
         self._staged: dict[str, Any] | None = None
 
     def __getitem__(self, name: str) -> Any:
-        return self.all()[name]
+        # a list that is read may be appended to: that is staged like a value that is set
+        return self._edit()[name]
 
     def __setitem__(self, name: str, value: Any) -> None:
         plain = as_json(name, value)
@@ -114,7 +116,7 @@ class Outputs(MutableMapping[str, Any]):
 
     def _edit(self) -> dict[str, Any]:
         if self._staged is None:
-            self._staged = dict(self._record.session.outputs)
+            self._staged = copy.deepcopy(self._record.session.outputs)
         return self._staged
 
 

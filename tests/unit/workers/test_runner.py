@@ -576,6 +576,26 @@ async def test_identity_and_notes_are_durable_at_once(theatre):
     assert theatre.session.remembered == {}
 
 
+async def test_outputs_that_are_changed_in_place_are_staged_too(theatre):
+    """What a step appends to a list of outputs is durable with its commit, and forgotten if it fails."""
+    flow, seen = Flow(), []
+
+    @flow.step
+    async def one(ctx):
+        ctx.outputs["orders"] = ["a"]
+
+    @flow.step(retries=1)
+    async def two(ctx):
+        ctx.outputs["orders"].append("b")
+        seen.append(list(ctx.outputs["orders"]))
+        if len(seen) == 1:
+            raise RuntimeError("again")
+
+    assert await theatre.play(flow) == Done()
+    assert seen == [["a", "b"], ["a", "b"]]
+    assert theatre.session.outputs == {"orders": ["a", "b"]}
+
+
 async def test_once_key_stays_until_the_commit(theatre):
     """All tries of a step, in all attempts, see one key; after a reset there is a new one."""
     flow, keys = Flow(), []
