@@ -367,9 +367,10 @@ async def test_stop_during_a_step(theatre):
     assert len(theatre.workspaces.files) == 1
 
 
-async def test_stop_wins_over_what_it_makes_fail(theatre):
+@pytest.mark.parametrize("browser", [True, False])
+async def test_stop_wins_over_what_it_makes_fail(theatre, browser):
     """A step whose own clean-up fails because it is being stopped was interrupted: that costs the profile no retry."""
-    flow = Flow()
+    flow = Flow(browser=browser)
 
     @flow.step
     async def clumsy(ctx):
