@@ -175,7 +175,7 @@ def run(options: argparse.Namespace, chosen: Settings) -> int:
             )
             everything.emit(events.FeedRead(at=clock.now(), source=feed.name, **structs.asdict(changes)))
         else:
-            queue.resume_parked(clock.now())
+            queue.resume(clock.now(), again=options.again, retry_failed=options.retry_failed)
         follower = None
         if options.watch and intake is not None and source is not None and source.path is not None:
             follower = FileFollower(source.path, intake, queue, clock, seen=seen)

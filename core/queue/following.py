@@ -58,6 +58,13 @@ def fate(state: JobState, *, same: bool, again: bool, retry_failed: bool) -> Fat
     return Fate(Action.KEEP, state, "done" if state is JobState.DONE else "failed")
 
 
+def renewed(*, again: bool, retry_failed: bool) -> tuple[JobState, ...]:
+    """Return the states whose jobs start anew where there is no feed to name them."""
+    if again:
+        return RELEASED
+    return (JobState.FAILED, JobState.QUARANTINED) if retry_failed else ()
+
+
 def is_same(old: JobSpec, new: JobSpec) -> bool:
     """Whether nothing about a job changed, neither what it is nor when it runs."""
     return revision(old) == revision(new) and (old.priority, old.not_before) == (new.priority, new.not_before)

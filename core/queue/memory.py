@@ -9,7 +9,7 @@ import msgspec
 from core.domain.lifecycle import JOB, JobEvent, advance
 from core.domain.model import TERMINAL, AttemptRecord, Claim, JobRecord, JobState
 from core.errors import BadInput, Fenced, IllegalTransition, Problem, UnknownJob
-from core.queue.following import CANCELLABLE, CLAIMED, GONE, PENDING, RELEASED, Action, fate, is_same
+from core.queue.following import CANCELLABLE, CLAIMED, GONE, PENDING, RELEASED, Action, fate, is_same, renewed
 from core.queue.port import Readiness, Reconciled
 
 if TYPE_CHECKING:
@@ -82,25 +82,36 @@ class MemoryQueue:
                 moved = msgspec.structs.replace(known, spec=spec, state=decided.state, updated_at=now)
                 self._store.jobs[spec.id] = _as_decided(moved, decided.action)
         if cancel_missing:
-            for job_id, job in self._store.jobs.items():
-                if job_id in incoming or self._store.feeds[job_id] != feed:
-                    continue
-                if job.state in CANCELLABLE:
-                    counted["cancelled"] += 1
-                    state = advance(JOB, job.state, JobEvent.CANCELLED)
-                    self._put(job, state=state, reason=GONE, due_at=None, updated_at=now)
-                elif job.state in RELEASED:
-                    self._store.feeds[job_id] = ""
+            gone = [
+                job for job_id, job in self._store.jobs.items()
+                if job_id not in incoming and self._store.feeds[job_id] == feed
+            ]  # fmt: skip
+            counted["cancelled"] = self._let_go(gone, now)
         return msgspec.convert(counted, Reconciled)
 
-    def resume_parked(self, now: float) -> int:
+    def _let_go(self, gone: Iterable[JobRecord], now: float) -> int:
+        """Cancel what is pending, and make what ended nobody's; return how many were cancelled."""
+        cancelled = 0
+        for job in gone:
+            if job.state in CANCELLABLE:
+                cancelled += 1
+                state = advance(JOB, job.state, JobEvent.CANCELLED)
+                self._put(job, state=state, reason=GONE, due_at=None, updated_at=now)
+            elif job.state in RELEASED:
+                self._store.feeds[job.spec.id] = ""
+        return cancelled
+
+    def resume(self, now: float, *, again: bool = False, retry_failed: bool = False) -> int:
         """See ``JobQueue``."""
         self._check_run()
+        states = renewed(again=again, retry_failed=retry_failed)
+        anew = [job for job in self.jobs(states) if self._store.feeds[job.spec.id]] if states else []
         parked = list(self.jobs([JobState.PARKED]))
-        for job in parked:
-            state = advance(JOB, job.state, JobEvent.AGAIN)
-            self._put(job, state=state, due_at=job.spec.not_before, reason="", updated_at=now)
-        return len(parked)
+        for action, jobs in ((Action.REQUEUE, parked), (Action.RENEW, anew)):
+            for job in jobs:
+                moved = msgspec.structs.replace(job, state=advance(JOB, job.state, JobEvent.AGAIN), updated_at=now)
+                self._store.jobs[job.spec.id] = _as_decided(moved, action)
+        return len(parked) + len(anew)
 
     def readiness(self, now: float, limit: int) -> Readiness:
         """See ``JobQueue``."""

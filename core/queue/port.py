@@ -91,8 +91,11 @@ class JobQueue(Protocol):
         """
         ...
 
-    def resume_parked(self, now: float) -> int:
-        """Queue parked jobs again, for a run without a feed; return how many."""
+    def resume(self, now: float, *, again: bool = False, retry_failed: bool = False) -> int:
+        """Queue parked jobs again, for a run without a feed; return how many.
+
+        ``again`` and ``retry_failed`` as in ``reconcile``, for jobs that a feed still names; cancelled ones stay cancelled.
+        """
         ...
 
     def readiness(self, now: float, limit: int) -> Readiness:

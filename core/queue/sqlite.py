@@ -15,6 +15,7 @@ from core.domain.model import TERMINAL, AttemptRecord, Claim, JobState
 from core.errors import BadInput, Fenced, IllegalTransition, Problem, UnknownJob
 from core.queue import lines
 from core.queue.database import Database
+from core.queue.following import renewed
 from core.queue.port import Readiness, Reconciled
 from core.queue.reconciling import Reading, follow, load
 from core.queue.rows import ATTEMPT_COLUMNS, JOB_COLUMNS, attempt_of, job_of
@@ -91,15 +92,23 @@ class SqliteQueue:
             connection.execute("DROP TABLE temp.incoming")
         return result
 
-    def resume_parked(self, now: float) -> int:
+    def resume(self, now: float, *, again: bool = False, retry_failed: bool = False) -> int:
         """See ``JobQueue``."""
-        after = advance(JOB, JobState.PARKED, JobEvent.AGAIN)
+        queued = "UPDATE jobs SET state = :after, due_at = not_before, reason = '', updated_at = :now"
+        anew = (
+            ", generation = generation + 1, attempts = 0, failures = 0, crash_streak = 0, busy = 0, "
+            "steps_done = 0, steps_total = 0, run_seconds = 0"
+        )
+        where = "WHERE state = :before AND (:scope IS NULL OR feed = :scope)"
+        statements = [(JobState.PARKED, f"{queued} {where}")]
+        states = renewed(again=again, retry_failed=retry_failed)
+        statements += [(state, f"{queued}{anew} {where} AND feed <> ''") for state in states]
+        resumed = 0
         with self._writing() as connection:
-            resumed = connection.execute(
-                "UPDATE jobs SET state = :after, due_at = not_before, reason = '', updated_at = :now "
-                "WHERE state = :before AND (:scope IS NULL OR feed = :scope)",
-                {"before": JobState.PARKED, "after": after, "now": now, "scope": self._scope},
-            ).rowcount
+            for before, statement in statements:
+                after = advance(JOB, before, JobEvent.AGAIN)
+                given = {"before": before, "after": after, "now": now, "scope": self._scope}
+                resumed += connection.execute(statement, given).rowcount
             if resumed:
                 lines.arrange(connection, now, self._scope)
         return resumed

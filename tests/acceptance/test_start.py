@@ -83,6 +83,20 @@ def test_a_log_that_cannot_be_opened_is_the_hosts_fault(fleet: Fleet) -> None:
     assert "orchestrator.log" in result.stderr and "Traceback" not in result.stderr
 
 
+def test_failed_jobs_are_tried_again_without_naming_the_queue(fleet: Fleet) -> None:
+    """``--retry-failed`` means the same with a queue file and without one."""
+    queue = fleet.directory / "ids.txt"
+    queue.write_text("a\n")
+    flow = "from workers.steps import Flow\nflow = Flow('flaky', browser=False)\n\n"
+    step = "@flow.step(always=True, retries=0)\nasync def only(ctx):\n    {}\n"
+    (fleet.directory / "flaky.py").write_text(flow + step.format("raise ValueError('not today')"))
+    failed = fleet.run(queue, "--flow", fleet.directory / "flaky.py", "--max-attempts", 1, *BRISK)
+    assert failed.returncode == 1
+    (fleet.directory / "flaky.py").write_text(flow + step.format("pass"))
+    assert fleet.run(*BRISK).returncode == 1
+    assert fleet.run("--retry-failed", *BRISK).returncode == 0
+
+
 def test_an_interrupt_before_anything_runs_is_an_interrupt(fleet: Fleet) -> None:
     """While a flow is still being imported: no traceback, the documented exit code."""
     flow = fleet.directory / "endless.py"

@@ -196,7 +196,7 @@ def test_an_older_run_is_fenced(queue, connect):
     writes: list[Callable[[], Any]] = [
         lambda: queue.claim(NOW, "n2"),
         lambda: fill(queue, job("z")),
-        lambda: queue.resume_parked(NOW),
+        lambda: queue.resume(NOW),
         lambda: queue.record_process("n1", stamp),
         lambda: queue.record_go("n1", fence=1, user_data_dir=None, now=NOW),
         lambda: queue.record_steps("n1", done=1, total=2),
@@ -412,8 +412,27 @@ def test_resume_parked(queue):
     fill(queue, job("a"), job("b"))
     end(queue, "a", JobEvent.PARKED)
     assert queue.readiness(NOW, 5) == Readiness(ready=1, later=0, next_due=None)
-    assert queue.resume_parked(NOW) == 1
+    assert queue.resume(NOW) == 1
     assert claimed(queue) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [({}, ["p"]), ({"retry_failed": True}, ["f", "q", "p"]), ({"again": True}, ["d", "f", "q", "p"])],
+)
+def test_without_a_feed_what_ended_is_asked_for_again(queue, asked, expected):
+    """Failed ones or all start anew, as a new generation; what left its feed, or was cancelled by that, does not."""
+    ends = {"d": JobEvent.COMPLETED, "f": JobEvent.GIVEN_UP, "q": JobEvent.QUARANTINED, "gone": JobEvent.GIVEN_UP}
+    fill(queue, *(job(name) for name in (*ends, "p", "cancelled")))
+    for name, event in ends.items():
+        end(queue, name, event)
+    fill(queue, *(job(name) for name in ("d", "f", "q", "p")))
+    end(queue, "p", JobEvent.PARKED)
+    assert queue.job("cancelled").state is JobState.CANCELLED
+    assert queue.resume(NOW, **asked) == len(expected)
+    generations = {name: queue.job(name).generation for name in expected}
+    assert generations == {name: 1 if name == "p" else 2 for name in expected}
+    assert claimed(queue) == expected
 
 
 def test_fences_only_rise(queue):
