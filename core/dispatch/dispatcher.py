@@ -211,7 +211,8 @@ class Dispatcher:
         while True:
             await anyio.sleep(self._settings.follow_interval)
             try:
-                found = await self._blocking.queue(follower.reread)
+                edit = await self._blocking.files(follower.look)
+                found = await self._blocking.queue(edit) if callable(edit) else edit
             except QueueUnavailable as exc:
                 log.error("queue_unavailable", reason=str(exc))
                 continue

@@ -25,10 +25,12 @@ class FeedFollower(Protocol):
 
     source: str
 
-    def reread(self) -> Reconciled | str | None:
-        """Look once: None if nothing changed, what reconciling changed, or why the edit was rejected.
+    def look(self) -> Callable[[], Reconciled | str] | str | None:
+        """Look once, without touching the queue: loading a changed flow may take its time.
 
-        A rejected edit leaves the queue as the last good version made it.
+        Returns None if nothing changed, why the edit was rejected, or what brings it into the queue when called, and
+        returns what that changed, or why it was rejected. A rejected edit leaves the queue as the last good version made
+        it; one that was not brought in, because that was not called or raised, is found again by the next look.
         """
         ...
 

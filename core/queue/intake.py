@@ -108,25 +108,31 @@ class FileFollower:
         self._seen = seen
         self.source = str(path)
 
-    def reread(self) -> Reconciled | str | None:
-        """Look once: None if nothing changed, what reconciling changed, or why the edit was rejected.
-
-        Raises:
-            QueueUnavailable, Fenced: from the queue; the same edit is taken up by the next look.
-        """
+    def look(self) -> Callable[[], Reconciled | str] | str | None:
+        """Look once, without touching the queue; see ``core.dispatch.ports.FeedFollower``."""
         now = signature(self._path)
         if now == self._seen:
             return None
-        found: Reconciled | str
         try:
             feed = self._intake.accept()
-            found = self._queue.reconcile(feed.name, feed.specs, now=self._clock.now())
         except BadInput as exc:
-            log.warning("feed_rejected", source=self.source, problems=len(exc.problems))
-            found = str(exc)
-        # not before: an edit that the queue could not take now is looked at again
-        self._seen = now
-        return found
+            return self._rejected(exc, now)
+
+        def bring_in() -> Reconciled | str:
+            try:
+                changes = self._queue.reconcile(feed.name, feed.specs, now=self._clock.now())
+            except BadInput as exc:
+                return self._rejected(exc, now)
+            # not before: an edit that the queue could not take now is looked at again
+            self._seen = now
+            return changes
+
+        return bring_in
+
+    def _rejected(self, exc: BadInput, seen: tuple[int, int, int] | None) -> str:
+        log.warning("feed_rejected", source=self.source, problems=len(exc.problems))
+        self._seen = seen
+        return str(exc)
 
 
 def signature(path: Path) -> tuple[int, int, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -588,14 +589,15 @@ class Follower:
         self.bench = bench
         self.looked = 0
 
-    def reread(self) -> Reconciled | str | None:
+    def look(self) -> Callable[[], Reconciled | str] | str | None:
         self.looked += 1
         if self.looked == 2:
             return "queue.json:1: expected a job"
-        if self.looked == 3:
-            self.bench.add("late")
-            return Reconciled(added=1)
-        return None
+        return self.bring_in if self.looked == 3 else None
+
+    def bring_in(self) -> Reconciled:
+        self.bench.add("late")
+        return Reconciled(added=1)
 
 
 async def test_watching_follows_the_feed_and_stays() -> None:
@@ -616,15 +618,42 @@ async def test_watching_follows_the_feed_and_stays() -> None:
     assert [event.added for event in bench.seen(events.FeedRead)] == [1]
 
 
+async def test_a_flow_that_loads_for_long_holds_up_nothing() -> None:
+    """While an edited feed is read and checked, jobs are claimed and recorded."""
+    checked = threading.Event()
+
+    class Slow(Follower):
+        def look(self) -> Callable[[], Reconciled | str] | str | None:
+            assert checked.wait(15)
+            return None
+
+    bench = Bench(settings=msgspec.structs.replace(SETTINGS, watch=True, follow_interval=0))
+    bench.follower = Slow(bench)
+    bench.add("a", "b", "c")
+    async with anyio.create_task_group() as tasks:
+
+        async def operate() -> None:
+            try:
+                await bench.sink.wait_for(events.JobChanged, state="done", nth=3)
+            finally:
+                bench.stop.ask()
+                checked.set()
+
+        tasks.start_soon(operate)
+        assert await bench.run() is ExitCode.DONE
+
+
 async def test_a_feed_that_cannot_be_taken_in_is_looked_at_again() -> None:
     """A queue that is full at that moment does not end the run."""
 
     class Full(Follower):
-        def reread(self) -> Reconciled | str | None:
-            if self.looked == 0:
-                self.looked += 1
+        refused = False
+
+        def bring_in(self) -> Reconciled:
+            if not self.refused:
+                self.refused, self.looked = True, 1
                 raise QueueUnavailable(Path("queue.db"), "disk full")
-            return super().reread()
+            return super().bring_in()
 
     bench = Bench(settings=msgspec.structs.replace(SETTINGS, watch=True))
     bench.follower = Full(bench)
