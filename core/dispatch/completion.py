@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from core.dispatch.off_loop import Blocking
     from core.dispatch.ports import DispatchSettings, Ports
+    from core.dispatch.shutdown import Stop
     from core.domain.model import Announced, Claim, JobRecord
     from core.domain.outcome import Exit, Outcome
     from core.domain.retry import Decision
@@ -30,10 +31,11 @@ log = structlog.get_logger(__name__)
 class Completion:
     """Ends attempts. Nothing of an attempt's tree lives any more when it is called."""
 
-    def __init__(self, ports: Ports, settings: DispatchSettings, blocking: Blocking) -> None:
+    def __init__(self, ports: Ports, settings: DispatchSettings, blocking: Blocking, stop: Stop) -> None:
         self._ports = ports
         self._settings = settings
         self._blocking = blocking
+        self._stop = stop
 
     async def complete(self, claim: Claim, exit_: Exit, *, committed: bool, announced: Announced | None) -> JobRecord:
         """Record how the attempt ended, exactly once; return the job as it now stands.
@@ -46,6 +48,7 @@ class Completion:
 
         Raises:
             Fenced: another orchestrator has taken over.
+            QueueUnavailable: it could not be recorded and we are to stop now; the next start records it.
         """
         now = self._ports.clock.now()
         outcome = classify(exit_)
@@ -69,7 +72,10 @@ class Completion:
     async def _persist(
         self, claim: Claim, decision: Decision, *, now: float, seconds: float, outcome: str
     ) -> JobRecord:
-        """Write it down; while the disk cannot take it, wait: nothing else may happen to this job meanwhile."""
+        """Write it down; while the disk cannot take it, wait: nothing else may happen to this job meanwhile.
+
+        An operator who wants to stop now does not wait for the disk.
+        """
         while True:
             try:
                 return await self._blocking.queue(
@@ -82,7 +88,10 @@ class Completion:
                 )
             except QueueUnavailable as exc:
                 log.error("outcome_not_recorded_yet", job=claim.job.spec.id, reason=str(exc))
-                await anyio.sleep(self._settings.unsettled_interval)
+                if self._stop.now.is_set():
+                    raise
+                with anyio.move_on_after(self._settings.unsettled_interval):
+                    await self._stop.now.wait()
 
     def _recovered(self, claim: Claim, announced: Announced | None) -> Sequence[str]:
         """Return planned steps that the session holds and that nobody heard of."""

@@ -48,7 +48,7 @@ class Dispatcher:
         self._slots = Slots(settings.max_concurrent)
         self._gate = LaunchGate(settings.gate_interval, ports.clock)
         self._supervisor = Supervisor(ports, settings, self._blocking, stop)
-        self._completion = Completion(ports, settings, self._blocking)
+        self._completion = Completion(ports, settings, self._blocking, stop)
         self._recovery = Recovery(ports, settings, self._blocking, self._completion, stop)
         self._change = anyio.Event()
         self._busy = 0
@@ -164,6 +164,8 @@ class Dispatcher:
                     await self._execute(claim)
         except Fenced as exc:
             self._yield_to_newer(exc)
+        except QueueUnavailable:
+            self._verdict = ExitCode.HOST_FAULT  # and said already
         finally:
             if not claimed:
                 self._unclaimed -= 1
@@ -203,6 +205,8 @@ class Dispatcher:
                 await self._recovery.end(attempt, announced)
         except Fenced as exc:
             self._yield_to_newer(exc)
+        except QueueUnavailable:
+            self._verdict = ExitCode.HOST_FAULT  # and said already
         finally:
             self._busy -= 1
             self._change.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -403,6 +404,29 @@ async def test_a_full_disk_delays_and_loses_nothing() -> None:
     bench.add("a", "b")
     assert await bench.run() is ExitCode.DONE
     assert Counter(event.job for event in bench.seen(events.AttemptEnded)) == {"a": 1, "b": 1}
+
+
+async def test_a_full_disk_does_not_outlast_the_second_stop() -> None:
+    """What could not be recorded stays open for the next start; the operator gets the terminal back."""
+    tried = anyio.Event()
+    loop = asyncio.get_running_loop()
+
+    class Full(MemoryQueue):
+        def finish(self, *args: Any, **kwargs: Any) -> Any:
+            loop.call_soon_threadsafe(tried.set)
+            raise QueueUnavailable(Path("queue.db"), "disk full")
+
+    bench = Bench(settings=msgspec.structs.replace(SETTINGS, unsettled_interval=3600), queue=Full())
+    bench.add("a")
+    async with anyio.create_task_group() as tasks:
+
+        async def operate() -> None:
+            await tried.wait()
+            bench.stop.at_once()
+
+        tasks.start_soon(operate)
+        assert await bench.run() is ExitCode.HOST_FAULT
+    assert [attempt.job_id for attempt in bench.queue.open_attempts()] == ["a"]
 
 
 async def test_a_number_that_cannot_be_written_ends_no_worker() -> None:
