@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 import structlog
 
 from core.durable import write_failed
-from core.process.pump import open_log, rotate
+from core.process.pump import open_log
+from core.rotation import rotate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from core.domain.events import StepCommitted, StepsPlanned
 from core.domain.model import Announced
-from core.events.jsonl import rotated
 from core.events.tail import event_of
+from core.rotation import rotated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

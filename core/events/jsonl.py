@@ -18,6 +18,7 @@ import structlog
 
 from core.clock import SystemClock
 from core.domain.events import encode
+from core.rotation import rotate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,11 +31,6 @@ log = structlog.get_logger(__name__)
 MAX_BYTES = 16 * 1024 * 1024
 KEPT_IN_MEMORY = 10_000
 RETRY_AFTER = 1.0
-
-
-def rotated(path: Path, number: int) -> Path:
-    """Return where the ``number``-th older file is; 1 is the youngest of them."""
-    return path.with_name(f"{path.name}.{number}")
 
 
 class JsonlSink:
@@ -62,7 +58,7 @@ class JsonlSink:
         self._retry_at = 0.0
         self._unwritten: deque[bytes] = deque()
         try:
-            self._rotate(max_bytes, keep)
+            rotate(path, max_bytes, keep)
         except OSError as exc:
             _say(logging.WARNING, "events_not_rotated", path=str(path), reason=exc.strerror)
 
@@ -132,17 +128,6 @@ class JsonlSink:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-
-    def _rotate(self, max_bytes: int, keep: int) -> None:
-        if not self._path.exists() or self._path.stat().st_size < max_bytes:
-            return
-        if keep == 0:
-            self._path.unlink()
-            return
-        for number in range(keep - 1, 0, -1):
-            if rotated(self._path, number).exists():
-                rotated(self._path, number).replace(rotated(self._path, number + 1))
-        self._path.replace(rotated(self._path, 1))
 
 
 def _say(level: int, event: str, **fields: Any) -> None:

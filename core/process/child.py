@@ -19,9 +19,10 @@ from core.domain.validation import is_valid_id
 from core.errors import SpawnFailed
 from core.process.channel import CONTROL_VARIABLE, AsyncChannel, decode_up
 from core.process.identity import stamp
-from core.process.pump import LogLimits, Pump, header, open_log, rotate
+from core.process.pump import LogLimits, Pump, header, open_log
 from core.process.table import ATTEMPT_VARIABLE
 from core.process.tree import Marks, kill_tree
+from core.rotation import rotate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

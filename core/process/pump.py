@@ -89,30 +89,6 @@ def open_log(path: Path) -> int:
     return fd
 
 
-def rotate(path: Path, max_bytes: int, keep: int) -> bool:
-    """Move a log of at least ``max_bytes`` to ``<name>.1``, older ones one further, and drop what exceeds ``keep``.
-
-    Called between attempts, so that a follower never loses lines of the attempt it watches. Returns whether it moved.
-
-    Raises:
-        OSError: a file could not be moved; none is lost.
-    """
-    try:
-        if path.stat().st_size < max_bytes:
-            return False
-    except FileNotFoundError:
-        return False
-    if keep == 0:
-        path.unlink()
-        return True
-    for number in range(keep - 1, 0, -1):
-        older = path.with_name(f"{path.name}.{number}")
-        if older.exists():
-            older.replace(path.with_name(f"{path.name}.{number + 1}"))
-    path.replace(path.with_name(f"{path.name}.1"))
-    return True
-
-
 class LogFilter:
     """Turns raw output into what the log may hold; knows nothing of files, threads or clocks.
 

@@ -18,9 +18,10 @@ import pytest
 from core.errors import SpawnFailed
 from core.process.child import LaunchPlan, SubprocessLauncher
 from core.process.port import WorkerCommand
-from core.process.pump import LogLimits, Pump, header, open_log, rotate
+from core.process.pump import LogLimits, Pump, header, open_log
 from core.process.tree import Marks, kill_tree
 from core.redaction import Redactor
+from core.rotation import rotate
 
 pytestmark = pytest.mark.timeout(90)
 SECRET = "correct-horse-battery"

@@ -11,8 +11,9 @@ from structlog.testing import capture_logs
 
 from core.domain.events import StopAsked, WorkerNoted, encode
 from core.events import jsonl
-from core.events.jsonl import JsonlSink, rotated
+from core.events.jsonl import JsonlSink
 from core.events.tail import read_events
+from core.rotation import rotated
 
 
 def asked(number: int) -> StopAsked:
