@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from core.queue.statements import read_statements
 
 if TYPE_CHECKING:
     from core.queue.reconciling import Statements
 
-_STATEMENTS = {
-    name.strip(): sql.strip().rstrip(";")
-    for name, _, sql in (
-        part.partition("\n") for part in Path(__file__).with_name("lines.sql").read_text("utf-8").split("-- name:")[1:]
-    )
-}
+_STATEMENTS = read_statements("lines.sql")
 _FEW = 100
 
 

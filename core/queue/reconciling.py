@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
@@ -12,19 +11,14 @@ from core.domain.model import JobState
 from core.queue.following import CANCELLABLE, GONE, Action, fate
 from core.queue.port import Reconciled
 from core.queue.rows import spec_row
+from core.queue.statements import read_statements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from core.domain.model import JobSpec
 
-_STATEMENTS = {
-    name.strip(): sql.strip().rstrip(";")
-    for name, _, sql in (
-        part.partition("\n")
-        for part in Path(__file__).with_name("reconcile.sql").read_text("utf-8").split("-- name:")[1:]
-    )
-}
+_STATEMENTS = read_statements("reconcile.sql")
 
 
 class Rows(Protocol):
