@@ -1,6 +1,5 @@
 """An orchestrator that is about to be killed: starts one worker, says ``pid PID`` once it has spoken, and waits."""
 
-# ruff: noqa: T201 - what a child says, it prints
 from __future__ import annotations
 
 import asyncio

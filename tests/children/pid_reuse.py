@@ -3,7 +3,6 @@
 Prints one JSON object: how often the number came back, and how many bystanders were signalled or mistaken.
 """
 
-# ruff: noqa: T201 - what a child says, it prints
 from __future__ import annotations
 
 import json

@@ -1,6 +1,5 @@
 """A real worker that plays the same scripts as the scripted one: the script is JSON in ``SCRIPT_WORKER``."""
 
-# ruff: noqa: T201 - what a child says, it prints
 from __future__ import annotations
 
 import os
