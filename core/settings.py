@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from core.domain.retention import Retention
 from core.domain.retry import RetryPolicy
 from core.errors import BadInput, Problem
 
@@ -48,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         log_max_bytes: size of ``logs/<id>.log`` from which it is rotated between attempts.
         log_keep: how many rotated logs are kept.
         log_rate: bytes a second a worker may write to its log before lines are dropped and counted.
+        retention: what ``ostler gc`` removes; ``[retention]`` in the file, ``OSTLER_RETENTION_…`` in the environment.
     """
 
     state_dir: Path = CHECKOUT / "state"
@@ -71,6 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_max_bytes: int = 10 * 1024 * 1024
     log_keep: int = 5
     log_rate: int = 1024 * 1024
+    retention: Retention = Retention()
 
     @property
     def retry(self) -> RetryPolicy:
@@ -108,6 +111,8 @@ _LEAST: Mapping[str, float] = {
     "log_rate": 1024,
 }
 _PATHS = frozenset({"state_dir", "log_dir", "flow", "browser"})
+_IN_RETENTION = "retention."
+_RETENTION = tuple(_IN_RETENTION + name for name in Retention.__struct_fields__)
 
 
 def load(flags: Mapping[str, Any], env: Mapping[str, str], *, cwd: Path) -> Settings:
@@ -132,14 +137,16 @@ def load(flags: Mapping[str, Any], env: Mapping[str, str], *, cwd: Path) -> Sett
         config.parent,
         problems,
     )
-    names = {f"OSTLER_{name.upper()}": name for name in Settings.__struct_fields__}
+    names = {f"OSTLER_{name.upper().replace('.', '_')}": name for name in (*Settings.__struct_fields__, *_RETENTION)}
     for variable, name in names.items():
         if variable in env:
             _merge(values, {name: env[variable]}, variable, cwd, problems)
     _merge(values, {name: value for name, value in flags.items() if value is not None}, "command line", cwd, problems)
     if problems:
         raise BadInput(problems)
-    return Settings(**values)
+    kept = {name: values.pop(name) for name in _RETENTION if name in values}
+    retention = Retention(**{name.removeprefix(_IN_RETENTION): value for name, value in kept.items()})
+    return Settings(**values, retention=retention)
 
 
 def _from_file(path: Path, *, required: bool, problems: list[Problem]) -> dict[str, Any]:
@@ -156,7 +163,7 @@ def _from_file(path: Path, *, required: bool, problems: list[Problem]) -> dict[s
 
 
 def _merge(values: dict[str, Any], given: Mapping[str, Any], place: str, base: Path, problems: list[Problem]) -> None:
-    for name, raw in given.items():
+    for name, raw in _flat(given).items():
         field = "" if place.startswith("OSTLER_") else name.replace("_", "-") if place == "command line" else name
         problem = _convert(values, name, raw, base)
         if problem is not None:
@@ -164,8 +171,34 @@ def _merge(values: dict[str, Any], given: Mapping[str, Any], place: str, base: P
             problems.append(Problem(place=place, field=field, expected=expected, found=found))
 
 
+def _flat(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings with those of ``[retention]`` under dotted names."""
+    table = given.get("retention")
+    if not isinstance(table, dict):
+        return dict(given)
+    inner = {_IN_RETENTION + name: value for name, value in table.items()}
+    return {**{name: value for name, value in given.items() if name != "retention"}, **inner}
+
+
+def _limit(raw: Any) -> float | str | None:
+    """Return a retention limit; None for what is none."""
+    if raw == "never":
+        return "never"
+    try:
+        value: float = msgspec.convert(raw, float, strict=not isinstance(raw, str))
+    except msgspec.ValidationError:
+        return None
+    return value if 0 <= value < float("inf") else None
+
+
 def _convert(values: dict[str, Any], name: str, raw: Any, base: Path) -> tuple[str, str] | None:  # noqa: PLR0911 - one way out a mistake
     fields = {field.name: field for field in msgspec.structs.fields(Settings)}
+    if name in _RETENTION:
+        values[name] = _limit(raw)
+        unit = name.rpartition("_")[2]
+        return None if values[name] is not None else (f"a number of {unit}, or 'never'", repr(raw))
+    if name == "retention":
+        return f"a table with {', '.join(Retention.__struct_fields__)}", repr(raw)
     if name not in fields:
         return "a known setting", repr(name)
     if name in _PATHS:

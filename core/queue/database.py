@@ -30,6 +30,7 @@ class Database:
     Args:
         path: the file.
         create: make a new one if there is none.
+        read_only: only look; whoever works with it is not disturbed, and may go on at the same time.
 
     Raises:
         ForeignDatabase: it is missing, damaged, or not ours; it was not changed.
@@ -37,7 +38,7 @@ class Database:
         QueueUnavailable: it cannot be written now.
     """
 
-    def __init__(self, path: Path, *, create: bool) -> None:
+    def __init__(self, path: Path, *, create: bool, read_only: bool = False) -> None:
         self.path = path
         self._lock = threading.Lock()
         with self._translated():
@@ -45,9 +46,9 @@ class Database:
                 _create(path)
             check_header(path)
             _check_content(path)
-            if path.stat().st_mode & 0o077:
+            if not read_only and path.stat().st_mode & 0o077:
                 path.chmod(0o600)  # it holds proxy passwords; -wal and -shm take their mode from it
-            self._connection = _connect(path)
+            self._connection = _look(path) if read_only else _connect(path)
 
     def close(self) -> None:
         """Release the file."""
@@ -101,6 +102,26 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _look(path: Path) -> sqlite3.Connection:
+    connection = _read_only(path)
+    try:
+        connection.execute("PRAGMA trusted_schema = OFF")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro",
+        uri=True,
+        timeout=LOCK_TIMEOUT,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
 def _create(path: Path) -> None:
     """Make an empty queue under another name, then give it its own: a half-made one never stands there."""
     temp = durable.temporary_name(path)
@@ -118,9 +139,7 @@ def _create(path: Path) -> None:
 
 def _check_content(path: Path) -> None:
     """Refuse a damaged file, and one that lacks our tables, without writing to it."""
-    with contextlib.closing(
-        sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=LOCK_TIMEOUT)
-    ) as db:
+    with contextlib.closing(_read_only(path)) as db:
         findings = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if findings != "ok":
             raise ForeignDatabase(path, f"it is damaged ({findings.splitlines()[-1]})")

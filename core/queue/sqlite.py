@@ -38,6 +38,7 @@ class SqliteQueue:
     Args:
         path: the file.
         create: make a new one if there is none.
+        read_only: only look, also while another process runs it.
 
     Raises:
         ForeignDatabase: it is missing, damaged, or not ours; it was not changed.
@@ -45,10 +46,10 @@ class SqliteQueue:
         QueueUnavailable: it cannot be written now.
     """
 
-    def __init__(self, path: Path, *, create: bool = True) -> None:
+    def __init__(self, path: Path, *, create: bool = True, read_only: bool = False) -> None:
         self._run = 0
         self._scope: str | None = None
-        self._database = Database(path, create=create)
+        self._database = Database(path, create=create and not read_only, read_only=read_only)
 
     def begin_run(self, now: float, feed: str | None = None) -> int:
         """See ``JobQueue``."""
