@@ -194,7 +194,7 @@ def _describe(path: str) -> int:
     try:
         lines = [line for line in sys.stdin.buffer.read().splitlines() if line.strip()]
         params = [msgspec.json.decode(line, type=dict) for line in lines]
-        data = msgspec.json.encode(describe(load(path), params))
+        data = msgspec.json.encode(describe(load(path), params, Path(path).resolve()))
     except (FlowLoadError, msgspec.MsgspecError) as exc:
         print(" ".join(str(exc).split()), file=sys.stderr)
         return ExitCode.BAD_INPUT

@@ -8,9 +8,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from core.cli import identity, session
+from core.cli import flow, identity, session
 from core.domain.outcome import ExitCode
-from core.errors import BadInput, DurableWriteFailed, Fenced, HolderAlive, NewerSchema, OstlerError, StateCorrupt
+from core.errors import (
+    BadInput,
+    DurableWriteFailed,
+    Fenced,
+    FlowLoadError,
+    HolderAlive,
+    NewerSchema,
+    OstlerError,
+    StateCorrupt,
+)
 from core.settings import load
 
 if TYPE_CHECKING:
@@ -20,10 +29,11 @@ if TYPE_CHECKING:
 
     Command = Callable[[argparse.Namespace, Settings], ExitCode]
 
-_GROUPS = (session, identity)
+_GROUPS = (session, identity, flow)
 _EXIT_CODES: tuple[tuple[type[OstlerError], ExitCode], ...] = (
     (BadInput, ExitCode.BAD_INPUT),
     (NewerSchema, ExitCode.BAD_INPUT),
+    (FlowLoadError, ExitCode.BAD_INPUT),
     (HolderAlive, ExitCode.HOLDER_ALIVE),
     (Fenced, ExitCode.HOLDER_ALIVE),
     (StateCorrupt, ExitCode.QUARANTINED),

@@ -204,6 +204,8 @@ class FlowDescription(msgspec.Struct, frozen=True, kw_only=True):
         browser: whether it wants one.
         params_schema: JSON Schema of its parameters, if it declares any.
         problems: what is wrong with the parameters that were given on standard input.
+        lines: where each step stands in the flow's file, by name; not for those of other files.
+        checked: names of the steps that have a post-condition.
     """
 
     name: str
@@ -211,3 +213,5 @@ class FlowDescription(msgspec.Struct, frozen=True, kw_only=True):
     browser: bool = True
     params_schema: dict[str, Any] | None = None
     problems: tuple[ParamProblem, ...] = ()
+    lines: dict[str, int] = {}
+    checked: tuple[str, ...] = ()

@@ -36,9 +36,16 @@ class _Cache(msgspec.Struct):
 
 
 class FlowInspector:
-    """Describes flows and checks parameters against them."""
+    """Describes flows and checks parameters against them.
 
-    def __init__(self, run_py: Path, cache: Path, *, timeout: float, env: Mapping[str, str]) -> None:
+    Args:
+        run_py: our shell.
+        cache: where good answers are kept; None to ask each time.
+        timeout: seconds that loading a flow may take.
+        env: the environment of the process that loads it.
+    """
+
+    def __init__(self, run_py: Path, cache: Path | None, *, timeout: float, env: Mapping[str, str]) -> None:
         self._run_py = run_py
         self._cache = cache
         self._timeout = timeout
@@ -51,13 +58,15 @@ class FlowInspector:
             FlowLoadError: it cannot be loaded, or takes longer than the time limit.
         """
         lines = b"".join(msgspec.json.encode(one) + b"\n" for one in params)
+        if self._cache is None:
+            return self._ask(flow, lines)
         key = _key(flow, lines)
-        cache = self._read()
+        cache = _read(self._cache)
         if key in cache.good:
             return cache.good[key]
         description = self._ask(flow, lines)
         if not description.problems:
-            self._keep(cache, key, description)
+            _keep(self._cache, cache, key, description)
         return description
 
     def _ask(self, flow: Path, lines: bytes) -> FlowDescription:
@@ -76,19 +85,21 @@ class FlowInspector:
         except (msgspec.ValidationError, msgspec.DecodeError) as exc:
             raise FlowLoadError(str(flow), f"its description cannot be read: {exc}") from exc
 
-    def _read(self) -> _Cache:
-        try:
-            return msgspec.json.decode(self._cache.read_bytes(), type=_Cache)
-        except (OSError, msgspec.ValidationError, msgspec.DecodeError):
-            return _Cache()  # it is only a cache
 
-    def _keep(self, cache: _Cache, key: str, description: FlowDescription) -> None:
-        good = {**cache.good, key: description}
-        kept = dict(list(good.items())[-MAX_CACHED:])
-        try:
-            durable.write_bytes(self._cache, msgspec.json.encode(_Cache(good=kept)), fsync=False)
-        except DurableWriteFailed as exc:
-            log.warning("flow_cache_not_written", reason=str(exc))  # it is only a cache
+def _read(path: Path) -> _Cache:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Cache)
+    except (OSError, msgspec.ValidationError, msgspec.DecodeError):
+        return _Cache()  # it is only a cache
+
+
+def _keep(path: Path, cache: _Cache, key: str, description: FlowDescription) -> None:
+    good = {**cache.good, key: description}
+    kept = dict(list(good.items())[-MAX_CACHED:])
+    try:
+        durable.write_bytes(path, msgspec.json.encode(_Cache(good=kept)), fsync=False)
+    except DurableWriteFailed as exc:
+        log.warning("flow_cache_not_written", reason=str(exc))  # it is only a cache
 
 
 def _load_error(flow: Path, said: str) -> FlowLoadError:

@@ -9,13 +9,19 @@ import types
 import typing
 from pathlib import Path
 
+import msgspec
+
+from core.cli.flow_check import FlowReport
 from core.domain import events
 from core.domain.lifecycle import JOB, as_mermaid
+from core.domain.messages import FlowDescription
 from core.domain.model import JobState
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 README = CHECKOUT / "README.md"
 EVENTS = CHECKOUT / "docs" / "events.md"
+SCHEMAS = {"flow-check": FlowReport, "flow-show": FlowDescription}
+"""What commands print with `--json`: name of the file in docs/schemas → type."""
 BEGIN = "<!-- job states: made by `make docs` from core/domain/lifecycle.py -->"
 END = "<!-- end of job states -->"
 _HEAD = """\
@@ -45,6 +51,17 @@ def event_table() -> str:
     return _HEAD + "\n".join(rows) + "\n"
 
 
+def schema_file(name: str) -> Path:
+    """Return where a schema is published."""
+    return CHECKOUT / "docs" / "schemas" / f"{name}.json"
+
+
+def schema(name: str) -> str:
+    """Return a file of ``docs/schemas``."""
+    made = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(SCHEMAS[name])}
+    return msgspec.json.format(msgspec.json.encode(made), indent=2).decode() + "\n"
+
+
 def with_diagram(readme: str) -> str:
     """Return the README with the diagram of now between its markers."""
     before, marker, rest = readme.partition(BEGIN)
@@ -71,6 +88,9 @@ def main() -> None:
     """Rewrite what is made."""
     README.write_text(with_diagram(README.read_text("utf-8")), "utf-8")
     EVENTS.write_text(event_table(), "utf-8")
+    for name in SCHEMAS:
+        schema_file(name).parent.mkdir(exist_ok=True)
+        schema_file(name).write_text(schema(name), "utf-8")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,12 @@ def test_the_event_table_is_the_catalogue():
     assert (CHECKOUT / "docs" / "events.md").read_text("utf-8") == generate.event_table(), "type `make docs`"
 
 
+@pytest.mark.parametrize("name", generate.SCHEMAS)
+def test_published_schemas_are_those_of_the_code(name):
+    """What `--json` prints is what docs/schemas says."""
+    assert generate.schema_file(name).read_text("utf-8") == generate.schema(name), "type `make docs`"
+
+
 def test_a_changed_table_would_be_noticed(readme):
     """The comparison can fail."""
     assert generate.with_diagram(readme.replace("queued --> prepared", "queued --> done", 1)) == readme

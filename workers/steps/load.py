@@ -44,8 +44,8 @@ def load(path: str) -> Flow:
     return flow
 
 
-def describe(flow: Flow, param_sets: Iterable[dict[str, Any]]) -> FlowDescription:
-    """Return the flow as data, and what is wrong with each set of parameters."""
+def describe(flow: Flow, param_sets: Iterable[dict[str, Any]], file: Path | None = None) -> FlowDescription:
+    """Return the flow as data, and what is wrong with each set of parameters; with ``file``, its own, lines in it, too."""
     problems: list[ParamProblem] = []
     for index, raw in enumerate(param_sets):
         try:
@@ -61,6 +61,12 @@ def describe(flow: Flow, param_sets: Iterable[dict[str, Any]]) -> FlowDescriptio
         browser=flow.browser,
         params_schema=None if flow.params is None else msgspec.json.schema(flow.params),
         problems=tuple(problems),
+        lines={
+            step.name: step.body.__code__.co_firstlineno
+            for step in flow.steps
+            if file is not None and hasattr(step.body, "__code__") and step.body.__code__.co_filename == str(file)
+        },
+        checked=tuple(step.name for step in flow.steps if step.check is not None),
     )
 
 
