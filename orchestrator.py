@@ -47,7 +47,7 @@ from core.profiles.store import FileProfileStore
 from core.queue.feed import FeedDefaults, read_feed
 from core.queue.header import refuse_foreign
 from core.queue.intake import FileFollower, Intake, signature
-from core.queue.open import SourceKind, open_queue, open_source
+from core.queue.open import SourceKind, open_named, open_queue, open_source
 from core.redaction import Redactor
 from core.state.orchestrator_lock import OrchestratorLock
 from core.state.sessions import FileSessionStore
@@ -162,7 +162,7 @@ def run(options: argparse.Namespace, chosen: Settings) -> int:
         stack.callback(logs.configure_orchestrator(chosen.log_dir, Redactor()).close)
         swept = durable.sweep_temporaries(chosen.state_dir, beside=NEVER_HALF_WRITTEN)
         log.info("started", temporary_files_swept=len(swept))
-        queue = open_queue(named or own, create=named is None)
+        queue = open_queue(own, create=True) if named is None else open_named(named)
         stack.callback(queue.close)
         number = queue.begin_run(clock.now(), feed=None if feed is None else feed.name)
         sink = JsonlSink(chosen.log_dir / "events.jsonl", clock)

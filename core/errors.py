@@ -62,7 +62,9 @@ class Problem:
                 where += f":{self.column}"
         field = f" {self.field}:" if self.field else ""
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{where}:{field} expected {self.expected}, found {self.found}{hint}"
+        line = f"{where}:{field} expected {self.expected}, found {self.found}{hint}"
+        # what stands in an input may hold line breaks and terminal commands; a message is one line
+        return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
 
     def __repr__(self) -> str:
         return f"Problem({str(self)!r})"

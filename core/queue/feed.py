@@ -14,23 +14,24 @@ from __future__ import annotations
 
 import codecs
 import enum
-import json
 import shutil
 import tempfile
 import weakref
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 
 from core.errors import BadInput, Problem
-from core.queue.feed_job import FeedDefaults, RawDefaults, RawJob, Resolver
-from core.queue.feed_syntax import MAX_DEPTH
+from core.queue.feed_entry import MISTAKES, decode, good, refuse_twice
+from core.queue.feed_file import absolute, moment_of, opened, refuse_changed
+from core.queue.feed_job import FeedDefaults, RawDefaults, Resolver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from core.domain.model import JobSpec
+    from core.queue.feed_job import RawJob
 
 __all__ = ["Feed", "FeedDefaults", "read_feed"]
 
@@ -101,32 +102,16 @@ def read_feed(source: str, *, stdin: IO[bytes], cwd: Path, defaults: FeedDefault
     """
     if source == "-":
         return _read(stdin, place=STDIN, path=None, resolver=Resolver(base=cwd, cwd=cwd, outside=defaults))
-    path = cwd / Path(source).expanduser()
-    resolver = Resolver(base=path.parent, cwd=cwd, outside=defaults)
-    try:
-        with path.open("rb") as file:
-            return _read(file, place=source, path=path, resolver=resolver)
-    except FileNotFoundError:
-        found, hint = "nothing there", f"looked at {path}" if str(path) != source else ""
-    except IsADirectoryError:
-        found, hint = "a directory", ""
-    except PermissionError:
-        found, hint = "a file that may not be read", "check its owner and mode"
-    except OSError as exc:
-        found, hint = exc.strerror or type(exc).__name__, ""
-    raise BadInput([Problem(place=source, expected="a queue file", found=found, hint=hint)])
+    path = absolute(source, cwd)
+    with opened(path, source) as file:
+        return _read(file, place=source, path=path, resolver=Resolver(base=path.parent, cwd=cwd, outside=defaults))
 
 
 def _read(stream: IO[bytes], *, place: str, path: Path | None, resolver: Resolver) -> Feed:
+    before = moment_of(stream)
     head = _head(stream)
-    for mark, encoding in _OTHER_ENCODINGS.items():
-        if head.startswith(mark):
-            problem = Problem(place=place, expected="UTF-8", found=encoding, hint="save the file as UTF-8")
-            raise BadInput([problem])
+    _refuse_no_text(head, place)
     head = head.removeprefix(codecs.BOM_UTF8)
-    if not head.strip():
-        problem = Problem(place=place, expected="profile IDs or jobs", found="nothing", hint="it is empty")
-        raise BadInput([problem])
     form = _form(head, path.suffix.lower() if path is not None else "")
     if form is Form.JSON:
         data = head + stream.read(MAX_JSON + 1 - len(head)) if len(head) <= MAX_JSON else head
@@ -140,6 +125,7 @@ def _read(stream: IO[bytes], *, place: str, path: Path | None, resolver: Resolve
         spool.write(head)
         shutil.copyfileobj(stream, spool, _BLOCK)
         entries = _Lines(spool, bare=form is Form.IDS)
+    refuse_changed(stream, before, place)
     count = _check(entries, resolver)
     if count is None:
         # the parser that knows positions is loaded only for this
@@ -149,13 +135,41 @@ def _read(stream: IO[bytes], *, place: str, path: Path | None, resolver: Resolve
     return Feed(place if path is None else str(path), count, entries, resolver)
 
 
+def _refuse_no_text(head: bytes, place: str) -> None:
+    """Refuse what is no text in UTF-8 at all, before an endless stream of it is read.
+
+    Raises:
+        BadInput: with what it is instead.
+    """
+    expected, found, hint = "", "", ""
+    line = column = None
+    mark = next((mark for mark in _OTHER_ENCODINGS if head.startswith(mark)), None)
+    if mark is not None:
+        expected, found, hint = "UTF-8", _OTHER_ENCODINGS[mark], "save the file as UTF-8"
+    elif b"\0" in head:
+        # ASCII in UTF-16 and UTF-32 is zeros for more than a third
+        wide = head.count(b"\0") * 3 > len(head) and head.strip(b"\0")
+        expected = "text in UTF-8"
+        found = "UTF-16 or UTF-32" if wide else "a zero byte"
+        hint = "save the file as UTF-8" if wide else ""
+        before = head[: head.index(0)]
+        line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
+    elif not head.removeprefix(codecs.BOM_UTF8).strip():
+        expected, found, hint = "profile IDs or jobs", "nothing", "it is empty"
+    if expected:
+        raise BadInput([Problem(place=place, line=line, column=column, expected=expected, found=found, hint=hint)])
+
+
 def _head(stream: IO[bytes]) -> bytes:
-    head = b""
-    while block := stream.read(_BLOCK):
+    """Return the beginning, with the first character that is no white space in it, or 32 MB of white space."""
+    head = bytearray()
+    blank = True
+    while (block := stream.read(_BLOCK)) and len(head) <= MAX_JSON:
+        blank = blank and not (block.removeprefix(codecs.BOM_UTF8) if not head else block).strip()
         head += block
-        if len(head) >= _BLOCK and head.removeprefix(codecs.BOM_UTF8).strip():
+        if len(head) >= _BLOCK and not blank:
             break
-    return head
+    return bytes(head)
 
 
 def _form(head: bytes, suffix: str) -> Form:
@@ -201,17 +215,11 @@ class _Entries:
         return RawDefaults()
 
     def __iter__(self) -> Iterator[RawJob]:
-        return map(_decode, self.raw())
+        return map(decode, self.raw())
 
 
-_JOB = msgspec.json.Decoder(RawJob)
-_TEXT = msgspec.json.Decoder(str)
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _DOCUMENT = msgspec.json.Decoder(RawDocument)
-
-
-def _decode(text: bytes) -> RawJob:
-    return _JOB.decode(text) if text[:1] == b"{" else RawJob(profile_id=_TEXT.decode(text))
 
 
 class _Document(_Entries):
@@ -222,7 +230,7 @@ class _Document(_Entries):
     def _parse(self) -> RawDocument:
         if self._parsed is None:
             data = self.document or b""
-            _must_be_unique(data)
+            refuse_twice(data)
             is_list = data.lstrip()[:1] == b"["
             self._parsed = RawDocument(jobs=_LIST.decode(data)) if is_list else _DOCUMENT.decode(data)
         return self._parsed
@@ -252,12 +260,8 @@ class _Lines(_Entries):
             if bare:
                 yield msgspec.json.encode(text.strip().decode())
             else:
-                _must_be_unique(text)
+                refuse_twice(text)
                 yield text.strip()
-
-
-class _Wrong(Exception):
-    """The fast check met something; the slow one says what."""
 
 
 def _check(entries: _Entries, resolver: Resolver) -> int | None:
@@ -270,36 +274,12 @@ def _check(entries: _Entries, resolver: Resolver) -> int | None:
         if any(resolver.default_faults()):
             return None
         for text in entries.raw():
-            job = _decode(text)
-            if text.count(b"[") + text.count(b"{") > MAX_DEPTH and _depth(text) > MAX_DEPTH + 1:  # the job itself
-                return None
+            job = good(text, resolver)
             folded = job.job_id.lower()
-            same = profiles.setdefault(job.profile_id.lower(), job.profile_id)
-            if folded in jobs or same != job.profile_id or any(resolver.faults(job)):
+            if folded in jobs or profiles.setdefault(job.profile_id.lower(), job.profile_id) != job.profile_id:
                 return None
             jobs.add(folded)
             count += 1
-    except (msgspec.MsgspecError, ValueError, RecursionError, _Wrong):
+    except MISTAKES:
         return None
     return count
-
-
-def _must_be_unique(text: bytes) -> None:
-    """Refuse a key given twice, which msgspec lets pass; nothing but bare IDs is kept while looking."""
-    json.loads(text, object_pairs_hook=_forget)
-
-
-def _forget(pairs: list[tuple[str, Any]]) -> None:
-    if len({key for key, _ in pairs}) != len(pairs):
-        raise _Wrong
-
-
-def _depth(text: bytes) -> int:
-    """Return how many lists and objects stand in one another; level by level, so that no call is nested as deep."""
-    level = [msgspec.json.decode(text)]
-    depth = 0
-    while level:
-        depth += 1
-        inner = (item for value in level for item in (value.values() if isinstance(value, dict) else value))
-        level = [item for item in inner if isinstance(item, (dict, list))]
-    return depth

@@ -7,6 +7,7 @@ in one pass is; a text that is no JSON has one mistake, its first.
 from __future__ import annotations
 
 import difflib
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,6 +15,7 @@ import tree_sitter_json
 from tree_sitter import Language, Node, Parser
 
 from core.errors import Problem
+from core.queue.feed_entry import MISTAKES, good, refuse_twice
 from core.queue.feed_job import EXPECTED, RawDefaults, RawJob, Resolver, identity_hint, quoted, without_password
 from core.queue.feed_syntax import MAX_DEPTH, Text, find_flaw, not_utf8
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 SHOWN = 20
+COUNTING = 0.5
+"""Seconds that the mistakes beyond those are counted for."""
 _JOB_TYPES = {field.name: field.type for field in msgspec.structs.fields(RawJob)}
 _DEFAULT_TYPES = {field.name: field.type for field in msgspec.structs.fields(RawDefaults)}
 _CONTAINERS = {"object": "an object", "array": "a list"}
@@ -47,6 +51,8 @@ def explain(
         explanation.document(document)
     else:
         for number, text, bare in lines():
+            if explanation.is_long_enough():
+                break
             explanation.line(number, text, bare=bare)
     return explanation.problems()
 
@@ -58,6 +64,8 @@ class _Explanation:
         self._parser = Parser(Language(tree_sitter_json.language()))
         self._problems: list[Problem] = []
         self._more = 0
+        self._count_until = 0.0
+        self._stopped = False
         self._jobs: dict[str, tuple[str, int]] = {}
         self._profiles: dict[str, tuple[str, int]] = {}
         self._said: set[str] = set()
@@ -71,7 +79,13 @@ class _Explanation:
         found = sorted(self._problems, key=lambda problem: (problem.line or 0, problem.column or 0))
         if not self._more:
             return found
-        return [*found, Problem(place=self._place, expected="no mistakes", found=f"{self._more} more")]
+        more = f"more than {self._more} more" if self._stopped else f"{self._more} more"
+        return [*found, Problem(place=self._place, expected="no mistakes", found=more)]
+
+    def is_long_enough(self) -> bool:
+        """Whether all is shown that will be, and counting the others takes too long."""
+        self._stopped = self._more > 0 and time.monotonic() > self._count_until
+        return self._stopped
 
     def document(self, data: bytes) -> None:
         """Explain a JSON feed."""
@@ -90,6 +104,8 @@ class _Explanation:
         """Explain one line of a feed."""
         text = Text(data, number)
         if not bare:
+            if self._is_good(data.strip(), text, 0):
+                return
             root = self._root(text)
             if root is not None:
                 self._entry(text, root, "")
@@ -123,7 +139,24 @@ class _Explanation:
 
     def _jobs_in(self, text: Text, array: Node, path: str) -> None:
         for index, node in enumerate(array.named_children):
-            self._entry(text, node, f"{path}[{index}]")
+            if self.is_long_enough():
+                break
+            if not self._is_good(text.of(node), text, node.start_byte):
+                self._entry(text, node, f"{path}[{index}]")
+
+    def _is_good(self, data: bytes, text: Text, offset: int) -> bool:
+        """Whether an entry needs no explaining; most of a large feed's do not, and it shall be explained soon."""
+        try:
+            refuse_twice(data)
+            job = good(data, self._resolver)
+        except MISTAKES:
+            return False
+        key, name = job.job_id.lower(), job.profile_id.lower()
+        if key in self._jobs or self._profiles.get(name, (job.profile_id, 0))[0] != job.profile_id:
+            return False
+        self._jobs[key] = (job.job_id, line := text.line_of(offset))
+        self._profiles.setdefault(name, (job.profile_id, line))
+        return True
 
     def _entry(self, text: Text, node: Node, path: str) -> None:
         if node.type == "string":
@@ -252,7 +285,9 @@ class _Explanation:
                 inner = []
                 for key, value in _pairs(node):
                     name = _name(text, key)
-                    if name in seen:
+                    if not _decodes(text.of(key), str):
+                        self._add(text, key, at, "a key of valid characters", "an escape that stands for none")
+                    elif name in seen:
                         line = text.line_of(seen[name].start_byte)
                         self._add(text, key, _join(at, name), "a key once", f"it again; line {line} has it")
                     seen[name] = key
@@ -272,6 +307,7 @@ class _Explanation:
     def _add(self, text: Text, at: Node | int, field: str, expected: str, found: str, hint: str = "") -> None:  # noqa: PLR0917 - in the order it is printed
         if len(self._problems) >= SHOWN:
             self._more += 1
+            self._count_until = self._count_until or time.monotonic() + COUNTING
             return
         offset = at if isinstance(at, int) else at.start_byte
         self._problems.append(

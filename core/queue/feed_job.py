@@ -6,7 +6,6 @@ import datetime as dt
 import functools
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -15,10 +14,12 @@ import msgspec
 from core.domain.model import Device, JobSpec
 from core.domain.session import is_secret
 from core.domain.validation import ID_RULE, is_valid_id
+from core.queue.feed_file import absolute
 from core.redaction import MASK, mask_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 PROXY_SCHEMES = ("http", "https", "socks4", "socks5")
 LATEST = dt.datetime(9999, 1, 1, tzinfo=dt.UTC).timestamp()
@@ -179,9 +180,10 @@ class Resolver:
         if given.template is not None:
             path = _absolute(given.template, self._base)
             if path not in self._is_dir:
-                self._is_dir[path] = Path(path).is_dir()
+                self._is_dir[path] = os.path.isdir(path)  # noqa: PTH112 - a path too long is no error of it
             if not self._is_dir[path]:
-                yield Fault("template", "an existing user-data-dir", f"nothing at {path}")
+                what = "a file" if os.path.isfile(path) else "nothing"  # noqa: PTH113 - as above
+                yield Fault("template", "an existing user-data-dir", f"{what} at {_shortened(path)}")
         if given.proxy is not None and not _is_proxy(given.proxy):
             known = ", ".join(PROXY_SCHEMES)
             yield Fault("proxy", f"scheme://[user:password@]host:port ({known})", quoted(without_password(given.proxy)))
@@ -223,19 +225,27 @@ class Resolver:
 
     def _missing(self, path: str, source: str) -> Iterator[Fault]:
         if path not in self._is_file:
-            self._is_file[path] = Path(path).is_file()
+            self._is_file[path] = os.path.isfile(path)  # noqa: PTH113 - as above
         if not self._is_file[path]:
-            what = "a directory" if Path(path).is_dir() else "nothing"
+            what = "a directory" if os.path.isdir(path) else "nothing"  # noqa: PTH112
             hint = "the profile's metadata names it" if source == "profile" else ""
             yield Fault(
-                "flow", "an existing flow file", f"{what} at {path}", hint, "" if source == "profile" else source
+                "flow",
+                "an existing flow file",
+                f"{what} at {_shortened(path)}",
+                hint,
+                "" if source == "profile" else source,
             )
 
 
 @functools.lru_cache(maxsize=1024)
 def _absolute(text: str, base: Path) -> str:
     """Return a path of the feed as an absolute one; remembered, since the jobs of a large feed share a few."""
-    return os.path.normpath(base / Path(text).expanduser())
+    return os.path.normpath(absolute(text, base))
+
+
+def _shortened(path: str, most: int = 300) -> str:
+    return path if len(path) <= most else f"{path[: most // 2]}…{path[-most // 2 :]}"
 
 
 def _first(own: Any, common: Any) -> Any:

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 MAX_DEPTH = 100
 """How deep a value may be nested: far from where a decoder in a deep call runs out of stack."""
 
+_NEWER = {
+    "Illegal trailing comma before end of object": "Expecting property name enclosed in double quotes",
+    "Illegal trailing comma before end of array": "Expecting value",
+}
+"""From Python 3.13 on, and placed at the comma; said here as before, so that every Python says the same."""
 _EXPECTING = {
     "Expecting value": "a value",
     "Expecting ',' delimiter": "a comma or the end of what was opened",
@@ -28,8 +33,8 @@ _EXPECTING = {
     "Extra data": "nothing after the end of the value",
     "Unterminated string starting at": "a closing quote for the string that begins here",
     "Invalid control character at": "no line break or control character inside a string",
-    "Illegal trailing comma before end of object": "no comma before the end of an object",
-    "Illegal trailing comma before end of array": "no comma before the end of a list",
+    "Invalid \\escape": 'one of \\" \\\\ \\/ \\b \\f \\n \\r \\t \\u after a backslash',
+    "Invalid \\uXXXX escape": "four hexadecimal digits after \\u",
 }
 
 
@@ -88,15 +93,13 @@ def find_flaw(data: bytes, *, is_file: bool) -> Flaw | None:
         return flaw
     text = data.decode()
     try:
-        json.loads(text, parse_constant=_refuse)
+        json.loads(text, parse_constant=_refuse, parse_int=len)  # an integer of any length: judged as a value
     except json.JSONDecodeError as exc:
         return _syntax(text, exc, is_file=is_file)
     except RecursionError:
         return Flaw(_deep(data), f"at most {MAX_DEPTH} levels of nesting", "more")
     except _ConstantFound as exc:
         return Flaw(_constant(data), "a finite number", exc.name)
-    except ValueError:
-        return None  # an integer of too many digits: found again where its value is judged
     return None
 
 
@@ -114,12 +117,13 @@ def _refuse(name: str) -> None:
 
 
 def _syntax(text: str, exc: json.JSONDecodeError, *, is_file: bool) -> Flaw:
-    rest = text[exc.pos :]
-    if not exc.msg.startswith("Invalid control"):
+    message = _NEWER.get(exc.msg, exc.msg)
+    rest = text[exc.pos :] if message == exc.msg else text[exc.pos + 1 :]
+    if not message.startswith("Invalid control"):
         rest = rest.lstrip(" \t\r\n")
     offset = len(text[: len(text) - len(rest)].encode())
     found = quoted(rest[:1]) if rest else "the end of the text"
-    return Flaw(offset, _EXPECTING.get(exc.msg, "valid JSON"), found, _hint(exc.msg, rest[:1], is_file=is_file))
+    return Flaw(offset, _EXPECTING.get(message, "valid JSON"), found, _hint(message, rest[:1], is_file=is_file))
 
 
 def _hint(message: str, found: str, *, is_file: bool) -> str:
@@ -127,6 +131,8 @@ def _hint(message: str, found: str, *, is_file: bool) -> str:
         return "one job a line belongs in a *.jsonl file"
     if found == "'":
         return "strings stand in double quotes"
+    if found in {"N", "T", "F"} and message == "Expecting value":
+        return "JSON has null, true and false"
     if found in {"/", "#"}:
         return "JSON has no comments"
     if (found == "}" and message.startswith("Expecting property name")) or (
@@ -150,8 +156,8 @@ def _constant(data: bytes) -> int:
 def _deep(data: bytes) -> int:
     """Return where nesting goes too deep; brackets inside strings may make it a little early."""
     depth = 0
-    for offset, byte in enumerate(data):
-        depth += (byte in b"[{") - (byte in b"]}")
+    for match in re.finditer(rb"[][{}]", data):
+        depth += 1 if match[0] in b"[{" else -1
         if depth > MAX_DEPTH:
-            return offset
+            return match.start()
     return 0

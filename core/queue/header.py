@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import stat
 from typing import TYPE_CHECKING
 
 from core.errors import BadInput, ForeignDatabase, NewerSchema, Problem
+from core.queue.feed_file import is_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +19,8 @@ _HEADER = 100
 
 def is_sqlite(path: Path) -> bool:
     """Whether the file begins as a SQLite database does; False if it cannot be read."""
+    if not is_regular(path):
+        return False
     try:
         with path.open("rb") as file:
             return file.read(len(MAGIC)) == MAGIC
@@ -33,6 +37,8 @@ def check_header(path: Path) -> None:
     """
     try:
         mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise ForeignDatabase(path, "it is no file")
         with path.open("rb") as file:
             header = file.read(_HEADER)
     except IsADirectoryError as exc:

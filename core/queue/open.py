@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from core.errors import BadInput, ForeignDatabase, NewerSchema, Problem
+from core.queue.feed_file import absolute
 from core.queue.header import is_sqlite
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def open_source(argument: str, cwd: Path) -> Source:
     """Tell a feed from a durable queue, by the content of the file; what does not exist is judged by its name."""
     if argument == "-":
         return Source(SourceKind.FEED, argument, None)
-    path = cwd / Path(argument).expanduser()
+    path = absolute(argument, cwd)
     if is_sqlite(path) or path.suffix.lower() in _SUFFIXES:
         return Source(SourceKind.QUEUE, argument, path)
     return Source(SourceKind.FEED, argument, path)
@@ -62,3 +64,17 @@ def open_queue(path: Path, *, create: bool = False) -> JobQueue:
     from core.queue.sqlite import SqliteQueue  # noqa: PLC0415 - a run on a feed of another queue never needs it
 
     return SqliteQueue(path, create=create)
+
+
+def open_named(path: Path) -> JobQueue:
+    """Open a durable queue that the user names, and which is there.
+
+    Raises:
+        BadInput: it is damaged, or not ours; it was not changed.
+        QueueUnavailable: it cannot be written now.
+    """
+    try:
+        return open_queue(path)
+    except (ForeignDatabase, NewerSchema) as exc:
+        found = exc.reason if isinstance(exc, ForeignDatabase) else str(exc)
+        raise BadInput([Problem(place=str(path), expected="a queue of Ostler", found=found)]) from exc

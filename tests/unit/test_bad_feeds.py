@@ -1,0 +1,386 @@
+"""Feeds that are wrong in every way we know: each says what is wrong, in one snapshot, and nothing else happens."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from core.domain.messages import FlowDescription, ParamProblem
+from core.errors import BadInput
+from core.queue.feed import FeedDefaults, read_feed
+from core.queue.intake import Intake
+from core.queue.open import open_named
+from core.queue.sqlite import SqliteQueue
+from tests.fleet import ROOT
+from tests.snapshots import compare
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SNAPSHOTS = Path(__file__).parent / "snapshots" / "feeds"
+GOOD = '{"defaults": {"priority": 1},\n "jobs": ["a", {"profile_id": "b", "params": {"x": [1, "y"]}}]}'
+DEEP = 100_000
+
+
+def job(**fields: Any) -> str:
+    return json.dumps([{"profile_id": "anna", **fields}])
+
+
+FEEDS: dict[str, tuple[str, str | bytes]] = {
+    # no text, or text of another kind
+    "empty": ("q.json", ""),
+    "blank": ("q.json", " \n\t\r\n "),
+    "only a byte order mark": ("q.json", b"\xef\xbb\xbf"),
+    "byte order mark inside": ("q.json", '["a", \ufeff"b"]'),
+    "utf16 with mark": ("q.json", '["a"]'.encode("utf-16")),
+    "utf16 without mark": ("q.json", '["anna"]'.encode("utf-16-le")),
+    "utf32 with mark": ("q.json", '["a"]'.encode("utf-32")),
+    "utf16 ids": ("q.txt", "anna\nbert\n".encode("utf-16-be")),
+    "latin1": ("q.json", '["a",\n {"profile_id": "b", "params": {"city": "Köln"}}]'.encode("latin-1")),
+    "latin1 ids": ("q.txt", "anna\nj\xfcrgen\n".encode("latin-1")),
+    "surrogate bytes": ("q.json", b'["\xed\xa0\x80"]'),
+    "nul": ("q.json", b'["a",\n "b\0"]'),
+    "nul at once": ("q.json", b"\0\0\0\0"),
+    "nul in ids": ("q.txt", b"anna\nbe\0rt\n"),
+    "nul escaped": ("q.json", '["a\\u0000"]'),
+    "binary": ("q.json", bytes(range(1, 256))),
+    "terminal commands": ("q.json", job(flow="x\x1b[31m\nred.py")),
+    # no JSON
+    "cut in a list": ("q.json", GOOD[:-20]),
+    "cut in a string": ("q.json", GOOD[:44]),
+    "cut in an escape": ("q.json", '["a\\u00'),
+    "cut in a number": ("q.json", '[{"profile_id": "a", "priority": -'),
+    "cut in a character": ("q.json", '["é'.encode()[:-1]),
+    "trailing comma in a list": ("q.json", '["a",\n "b",\n]'),
+    "trailing comma in an object": ("q.json", '[{"profile_id": "a",}]'),
+    "missing comma": ("q.json", '["a"\n "b"]'),
+    "missing colon": ("q.json", '[{"profile_id" "a"}]'),
+    "comment of slashes": ("q.json", '["a", // the first\n "b"]'),
+    "comment of a hash": ("q.json", '# my queue\n["a"]'),
+    "comment of stars": ("q.json", '["a" /* one */]'),
+    "single quotes": ("q.json", "['a']"),
+    "bare words": ("q.json", '[{profile_id: "a"}]'),
+    "python constants": ("q.json", '[{"profile_id": "a", "flow": None}]'),
+    "two documents": ("q.json", '["a"]\n["b"]'),
+    "lines in a json file": ("q.json", '{"profile_id": "a"}\n{"profile_id": "b"}'),
+    "line break in a string": ("q.json", '["a\nb"]'),
+    "mismatched brackets": ("q.json", '{"jobs": ["a"}]'),
+    "nan": ("q.json", '[{"profile_id": "a", "timeout": NaN}]'),
+    "infinity": ("q.json", '[{"profile_id": "a", "timeout": -Infinity}]'),
+    "html": ("q.json", "<!doctype html><p>404 Not Found"),
+    "yaml": ("q.json", "jobs:\n  - anna\n"),
+    # JSON, but too much of it
+    "huge exponent": ("q.json", '[{"profile_id": "a", "timeout": 1e999, "params": {"x": [-1e999]}}]'),
+    "five thousand digits": ("q.json", f'[{{"profile_id": "a", "priority": {"7" * 5000}}}]'),
+    "five thousand digits and a comma": ("q.json", f'[{{"profile_id": "a", "priority": {"7" * 5000}}},]'),
+    "deep list": ("q.json", "[" * DEEP + "]" * DEEP),
+    "deep list cut": ("q.json", "[" * DEEP),
+    "deep objects": ("q.json", '{"a":' * DEEP + "1" + "}" * DEEP),
+    "deep parameter": ("q.json", '[{"profile_id": "a", "params": {"x": ' + "[" * DEEP + "]" * DEEP + "}}]"),
+    "deep line": ("q.jsonl", '{"profile_id": "a", "params": {"x": ' + "[" * DEEP + "]" * DEEP + "}}"),
+    "lone surrogate": ("q.json", '["\\ud800", {"profile_id": "a", "params": {"x": "\\udfff", "\\ud801": 1}}]'),
+    "twice in a job": ("q.json", '[{"profile_id": "a",\n "priority": 1,\n "priority": 2}]'),
+    "twice in the document": ("q.json", '{"jobs": ["a"],\n "jobs": ["b"]}'),
+    "twice in parameters": ("q.json", '[{"profile_id": "a", "params": {"x": 1, "y": {"z": 1, "z": 2}, "x": 3}}]'),
+    "forty mistakes": ("q.json", json.dumps([{"profile_id": f"p{n}", "priority": "high"} for n in range(40)], indent=1)),
+    # the right JSON, but not a feed
+    "a number": ("q.json", "5"),
+    "a string": ("q.json", '"anna"'),
+    "null": ("q.json", "null"),
+    "an object without jobs": ("q.json", '{"queue": ["a"]}'),
+    "one job alone": ("q.json", '{"profile_id": "a", "flow": "flow.py"}'),
+    "jobs are no list": ("q.json", '{"jobs": {"a": {}}}'),
+    "jobs are null": ("q.json", '{"jobs": null}'),
+    "defaults are a list": ("q.json", '{"defaults": [], "jobs": ["a"]}'),
+    "wrong types in defaults": ("q.json", json.dumps({"defaults": {
+        "flow": 1, "params": [], "priority": 1.5, "not_before": [], "timeout": "60s", "max_attempts": True,
+        "template": {}, "device": "tablet", "proxy": 8080, "id": "x",
+    }, "jobs": []}, indent=1)),
+    "wrong types in a job": ("q.json", json.dumps([{
+        "profile_id": 17, "id": {}, "flow": [], "params": "x=1", "priority": "high", "not_before": False,
+        "timeout": {}, "max_attempts": "3", "template": 0, "device": None, "proxy": [],
+    }], indent=1)),
+    "wrong entries": ("q.json", '["a", 7, null, true, ["b"], {}, 1.5, ""]'),
+    "wrong entries in lines": ("q.jsonl", '"a"\n7\nnull\n["b"]\n{}\n{"profile_id": "c"\n"d" "e"'),
+    "lists in lists": ("q.json", '[[["a"]]]'),
+    # fields
+    "misspelt fields": ("q.json", '[{"profile_id": "a", "prioritiy": 1, "timout": 2, "max_attemps": 1, "Flow": "flow.py"}]'),
+    "misspelt profile id": ("q.json", '[{"profileId": "a"}, {"profil_id": "b"}]'),
+    "unknown fields": ("q.json", '[{"profile_id": "a", "colour": "red"}]'),
+    "misspelt defaults": ("q.json", '{"default": {}, "jobs": ["a"], "comment": "x"}'),
+    "secrets": ("q.json", job(password="hunter2", email="a@example.org", params={"api_key": "k"})),
+    # values
+    "ids": ("q.json", json.dumps(["anna b", "ännä", "a" * 33, "-a", "../a", "con", "a/b", "a\n", "."], ensure_ascii=False)),
+    "ids in lines": ("q.txt", "anna b\n-a\n\n  ../x\n# a comment\n"),
+    "duplicate ids": ("q.json", '["anna",\n "bert",\n "anna"]'),
+    "duplicate job ids": ("q.json", '[{"id": "j", "profile_id": "a"}, {"id": "j", "profile_id": "b"}]'),
+    "ids that differ in case": ("q.json", '["anna",\n "Anna"]'),
+    "profiles that differ in case": ("q.json", '[{"id": "x", "profile_id": "a"}, {"id": "y", "profile_id": "A"}]'),
+    "duplicate ids in lines": ("q.txt", "anna\nbert\nANNA\n"),
+    "numbers out of range": ("q.json", job(priority=3_000_000_000, timeout=0, max_attempts=0, not_before=-1)),
+    "milliseconds": ("q.json", job(not_before=1_790_000_000_000)),
+    "time without offset": ("q.json", job(not_before="2026-11-20T08:00:00")),
+    "no time": ("q.json", job(not_before="tomorrow")),
+    "proxies": ("q.json", json.dumps([
+        {"profile_id": "a", "proxy": "ftp://h:1"}, {"profile_id": "b", "proxy": "user:hunter2@h:1"},
+        {"profile_id": "c", "proxy": "http://u:hunter2@h:99999"},
+    ])),
+    "missing flow": ("q.json", job(flow="gone.py")),
+    "flow is a directory": ("q.json", job(flow="folder")),
+    "flow of nobody": ("q.json", job(flow="~nobody-of-that-name/flow.py")),
+    "flow too long": ("q.json", job(flow="x" * 5000)),
+    "flow with a zero": ("q.json", job(flow="a\0b.py")),
+    "missing template": ("q.json", job(template="nowhere")),
+    "template is a file": ("q.json", job(template="flow.py")),
+    "missing flow in defaults": ("q.json", '{"defaults": {"flow": "gone.py"}, "jobs": ["a", "b"]}'),
+    "parameters the flow does not take": ("q.json", json.dumps([
+        {"profile_id": "a", "params": {"wrong": 1}}, {"profile_id": "b", "params": {"fine": 1}},
+    ])),
+}  # fmt: skip
+
+
+class Picky:
+    """A flow that does not take ``wrong``; counts how often it was asked."""
+
+    asked = 0
+
+    def describe(self, flow: Path, params: Sequence[dict[str, Any]]) -> FlowDescription:
+        self.asked += 1
+        wrong = [
+            ParamProblem(index=index, field="wrong", message="no such parameter")
+            for index, one in enumerate(params)
+            if "wrong" in one
+        ]
+        return FlowDescription(name=flow.stem, steps=(), problems=tuple(wrong))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A directory with a flow in it, and one of another kind."""
+    (tmp_path / "flow.py").write_text("")
+    (tmp_path / "folder").mkdir()
+    return tmp_path
+
+
+def listing(folder: Path) -> dict[str, str]:
+    """Return every file with its content's hash."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def refused(folder: Path, name: str, checker: Picky | None = None) -> str:
+    """Return what is said of a feed, which must be said soon and leave everything as it was."""
+    defaults = FeedDefaults(flag_flow="flow.py")
+    intake = Intake(lambda: read_feed(name, stdin=io.BytesIO(), cwd=folder, defaults=defaults), checker or Picky())
+    before, started = listing(folder), time.monotonic()
+    with pytest.raises(BadInput) as caught:
+        intake.accept()
+    assert time.monotonic() - started < 2
+    assert listing(folder) == before
+    assert len(caught.value.problems) <= 21
+    said = str(caught.value)
+    assert len(said.splitlines()) == len(caught.value.problems)
+    assert "hunter2" not in said
+    return said.replace(str(folder), "DIR")
+
+
+@pytest.mark.parametrize("case", FEEDS)
+def test_a_wrong_feed_says_what_is_wrong(folder: Path, case: str) -> None:
+    """Place, field, what was expected and found, how to mend it; no flow is asked about a feed that is wrong in itself."""
+    name, content = FEEDS[case]
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    checker = Picky()
+    said = refused(folder, name, checker)
+    assert checker.asked == (case == "parameters the flow does not take")
+    compare(SNAPSHOTS / f"{case.replace(' ', '-')}.txt", said)
+
+
+def test_no_snapshot_is_left_of_a_case_that_is_gone() -> None:
+    """The corpus and its snapshots are the same list."""
+    assert {path.stem for path in SNAPSHOTS.iterdir()} == {case.replace(" ", "-") for case in FEEDS}
+
+
+@pytest.mark.parametrize("name", ["q.json", "q.jsonl", "q.txt"])
+def test_a_feed_cut_anywhere_is_read_or_refused(folder: Path, name: str) -> None:
+    """No prefix of a feed, to the byte, leads to anything but jobs or a list of mistakes."""
+    texts = {
+        "q.json": GOOD.replace('"y"', '"ÿ\\u00e9"'),
+        "q.jsonl": '"a"\n{"profile_id": "b", "params": {"x": "ÿ"}}\n',
+        "q.txt": "anna\nbert\n",
+    }
+    data = texts[name].encode()
+    outcomes = set()
+    for end in range(len(data)):
+        (folder / name).write_bytes(data[:end])
+        try:
+            read_feed(name, stdin=io.BytesIO(), cwd=folder, defaults=FeedDefaults(flag_flow="flow.py"))
+        except BadInput as exc:
+            outcomes.add("vague" if "as the README describes" in str(exc) else "refused")
+        else:
+            outcomes.add("read")
+    assert outcomes == ({"refused"} if name == "q.json" else {"read", "refused"})
+
+
+def test_what_is_no_file_is_not_waited_for(folder: Path) -> None:
+    """A directory, a pipe without a writer, a device without an end, a loop of links: each is said at once."""
+    os.mkfifo(folder / "pipe")
+    (folder / "loop").symlink_to("loop")
+    (folder / "dangling").symlink_to("nowhere")
+    expected = {
+        "folder": "folder: expected a queue file, found a directory",
+        "pipe": "pipe: expected a queue file, found a pipe (pipe it in, and give - as the queue)",
+        "/dev/zero": "/dev/zero: expected a queue file, found a device (pipe it in, and give - as the queue)",
+        "dangling": "dangling: expected a queue file, found nothing there (looked at DIR/dangling)",
+        "x" * 300: f"{'x' * 300}: expected a queue file, found File name too long (looked at DIR/{'x' * 300})",
+        "~nobody-of-that-name/q": (
+            "~nobody-of-that-name/q: expected a queue file, found nothing there (looked at DIR/~nobody-of-that-name/q)"
+        ),
+    }
+    for name, said in expected.items():
+        with pytest.raises(BadInput) as caught:
+            read_feed(name, stdin=io.BytesIO(), cwd=folder, defaults=FeedDefaults())
+        assert str(caught.value).replace(str(folder), "DIR") == said
+    with pytest.raises(BadInput, match="loop: expected a queue file, found "):
+        read_feed("loop", stdin=io.BytesIO(), cwd=folder, defaults=FeedDefaults())
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_is_said_as_such(folder: Path) -> None:
+    """Mode 000 is not an empty feed."""
+    (folder / "q.json").write_text('["a"]')
+    (folder / "q.json").chmod(0)
+    with pytest.raises(BadInput, match="a file that may not be read"):
+        read_feed("q.json", stdin=io.BytesIO(), cwd=folder, defaults=FeedDefaults())
+
+
+class Edited(io.FileIO):
+    """A file that somebody appends to after each piece of it was read, three times in all."""
+
+    edits = 0
+
+    def readinto(self, buffer: Any) -> int:
+        size = super().readinto(buffer)
+        if self.edits < 3:
+            self.edits += 1
+            with Path(self.name).open("a") as file:
+                file.write(" \n")
+        return size
+
+
+@pytest.mark.parametrize("text", ['["a"]', '"a"\n"b"\n', "a\nb\n"])
+def test_a_file_that_changes_while_it_is_read_is_refused(folder: Path, text: str) -> None:
+    """Half an old version and half a new one may be right in itself and still be nobody's feed."""
+    path = folder / "q"
+    path.write_text(text)
+    defaults = FeedDefaults(flag_flow="flow.py")
+    with (
+        io.BufferedReader(Edited(path)) as stream,
+        pytest.raises(BadInput, match="expected a file that stays as it is while it is read, found changes"),
+    ):
+        read_feed("-", stdin=stream, cwd=folder, defaults=defaults)
+    with path.open("rb") as stream:
+        assert len(read_feed("-", stdin=stream, cwd=folder, defaults=defaults)) > 0
+
+
+def test_endless_streams_are_refused(folder: Path) -> None:
+    """Zeros and blanks without end on standard input are not read to the end."""
+
+    class Endless(io.RawIOBase):
+        def __init__(self, byte: bytes) -> None:
+            self._byte = byte
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            buffer[:] = self._byte * len(buffer)
+            return len(buffer)
+
+    for byte, found in ((b"\0", "a zero byte"), (b"\n", "nothing"), (b"[", "more")):
+        with pytest.raises(BadInput, match=f"found {found}"):
+            read_feed("-", stdin=io.BufferedReader(Endless(byte)), cwd=folder, defaults=FeedDefaults())
+
+
+def test_a_mistake_late_in_a_large_feed_is_found_soon(folder: Path) -> None:
+    """Twenty thousand good jobs are not explained one by one to find the one that is wrong."""
+    jobs = [{"profile_id": f"p{n}", "params": {"n": n}} for n in range(20_000)]
+    (folder / "q.json").write_text(json.dumps([*jobs, {"profile_id": "p7"}], indent=0))
+    said = refused(folder, "q.json")
+    assert said.startswith("q.json:120003:15: [20000].profile_id: expected an ID that no other job has")
+    assert 'found "p7"; line 44 has "p7"' in said
+
+
+def damaged_queue(path: Path) -> None:
+    """Make a queue of ours whose second page is noise."""
+    SqliteQueue(path, create=True).close()
+    data = bytearray(path.read_bytes())
+    size = int.from_bytes(data[16:18], "big")
+    data[size : 3 * size] = b"\xa5" * (2 * size)
+    path.write_bytes(data)
+
+
+def test_a_damaged_queue_is_refused_and_not_touched(folder: Path) -> None:
+    """Our own header over noise is bad input, not a fault of the host."""
+    damaged_queue(folder / "q.db")
+    before = listing(folder)["q.db"]
+    with pytest.raises(BadInput, match=r"q\.db: expected a queue of Ostler, found it is damaged"):
+        open_named(folder / "q.db")
+    assert listing(folder)["q.db"] == before
+
+
+def foreign_database(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE friends (name TEXT)")
+    connection.close()
+
+
+REAL = {
+    "trailing comma": ("q.json", lambda path: path.write_text('["a",]'), "q.json:1:6: expected a value"),
+    "pipe": ("pipe", os.mkfifo, "pipe: expected a queue file, found a pipe"),
+    "endless device": ("/dev/zero", lambda _: None, "/dev/zero: expected a queue file, found a device"),
+    "foreign database": ("x.json", foreign_database, "it is a SQLite database, but not a queue of Ostler"),
+    "damaged database": ("x.db", damaged_queue, "expected a queue of Ostler, found it is damaged"),
+    "forty mistakes": (
+        "q.txt", lambda path: path.write_text("\n".join(f"x {n}" for n in range(40))), "expected no mistakes, found 20 more"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REAL)
+def test_the_command_ends_with_2_and_launches_nothing(folder: Path, case: str) -> None:
+    """The command that a user types: exit code 2, a message without a traceback, no worker, no event, the input as it was."""
+    name, make, expected = REAL[case]
+    make(folder / name)
+    before = listing(folder)
+    command = [
+        sys.executable,
+        ROOT / "orchestrator.py",
+        "--state-dir",
+        "state",
+        "--log-dir",
+        "logs",
+        "--flow",
+        "flow.py",
+    ]
+    done = subprocess.run([*command, name], cwd=folder, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert done.stdout == ""
+    after = listing(folder)
+    assert {path: after.get(path) for path in before} == before
+    assert [path for path in after if path.startswith(("state/sessions", "state/workspaces"))] == []
+    assert not (folder / "logs" / "events.jsonl").exists()
