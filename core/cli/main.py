@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from core.cli import flow, identity, session
+from core.cli import flow, identity, logs, report, session, status
 from core.domain.outcome import ExitCode
 from core.errors import (
     BadInput,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Command = Callable[[argparse.Namespace, Settings], ExitCode]
 
-_GROUPS = (session, identity, flow)
+_GROUPS = (status, report, logs, session, identity, flow)
 _EXIT_CODES: tuple[tuple[type[OstlerError], ExitCode], ...] = (
     (BadInput, ExitCode.BAD_INPUT),
     (NewerSchema, ExitCode.BAD_INPUT),
@@ -47,8 +47,11 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, allow_abbrev=False)
         # suppressed, not None: a subcommand's default would overwrite what stands before its name
-        help_ = "where everything durable is"
-        self.add_argument("--state-dir", metavar="DIR", default=argparse.SUPPRESS, help=help_)
+        for option, help_ in (
+            ("--state-dir", "where everything durable is"),
+            ("--log-dir", "where logs and events are"),
+        ):
+            self.add_argument(option, metavar="DIR", default=argparse.SUPPRESS, help=help_)
 
     def error(self, message: str) -> NoReturn:
         if message.startswith("unrecognized arguments"):
@@ -59,7 +62,7 @@ class _Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     """Return the command line's grammar; ``run`` of the parsed arguments is the command to call."""
     top = _Parser(prog="ostler", description="Looks after the profiles that the orchestrator runs.")
-    top.set_defaults(state_dir=None)
+    top.set_defaults(state_dir=None, log_dir=None)
     groups = top.add_subparsers(metavar="COMMAND", required=True)
     for group in _GROUPS:
         group.register(groups)
@@ -70,9 +73,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code (``core.domain.outcome.ExitCode``)."""
     arguments = parser().parse_args(argv)
     try:
-        settings = load({"state_dir": arguments.state_dir}, os.environ, cwd=Path.cwd())
+        settings = load({"state_dir": arguments.state_dir, "log_dir": arguments.log_dir}, os.environ, cwd=Path.cwd())
         command: Command = arguments.run
-        return int(command(arguments, settings))
+        code = int(command(arguments, settings))
+        sys.stdout.flush()
+        return code  # noqa: TRY300 - the flush belongs to the attempt
+    except BrokenPipeError:
+        # whoever reads has seen enough; nothing more may be written, not even when the interpreter ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.DONE)
     except OstlerError as exc:
         sys.stderr.write(f"ostler: {exc}\n")
         return int(next((code for kind, code in _EXIT_CODES if isinstance(exc, kind)), ExitCode.FAILED))

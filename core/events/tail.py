@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import anyio
 import msgspec
 
 from core.domain.events import decode
+from core.line_tail import LineTail
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from core.domain.events import Event
-
-_CHUNK = 1024 * 1024
 
 
 def read_events(path: Path) -> Iterator[Event]:
@@ -31,33 +29,23 @@ def read_events(path: Path) -> Iterator[Event]:
 
 
 class EventTail:
-    """Follows a file of events. It may not exist yet, may be rotated, removed or cut short.
-
-    Attributes:
-        skipped: lines that were no event of this version: torn by a full disk or a kill, or from a newer one.
-    """
+    """Follows a file of events. It may not exist yet, may be rotated, removed or cut short."""
 
     def __init__(self, path: Path, *, from_end: bool = False) -> None:
         """Start at the beginning of the file, or with ``from_end`` at what is added after now."""
-        self.skipped = 0
-        self._path = path
-        self._stream: BinaryIO | None = None
-        self._rest = b""
-        if from_end and self._reopen() and self._stream is not None:
-            self._stream.seek(0, os.SEEK_END)
+        self._lines = LineTail(path, from_end=from_end)
+        self._unknown = 0
+
+    @property
+    def skipped(self) -> int:
+        """Lines that were no event of this version: torn by a full disk or a kill, or from a newer one."""
+        return self._unknown + self._lines.torn
 
     def read_new(self) -> list[Event]:
         """Return the events that were added since the last call, at most some thousands; does not wait."""
-        if self._stream is None and not self._reopen():
-            return []
-        found = self._drain()
-        if not found and self._moved_on():
-            # the writer has gone on to another file, so the last line of this one will never be completed
-            self.skipped += bool(self._rest)
-            self._rest = b""
-            if self._reopen():
-                found = self._drain()
-        return found
+        events = [event_of(line) for line in self._lines.read_new() if line]
+        self._unknown += events.count(None)
+        return [event for event in events if event is not None]
 
     async def follow(self, interval: float = 0.2) -> AsyncIterator[Event]:
         """Yield events as they come, looking every ``interval`` seconds; ends when it is cancelled."""
@@ -70,36 +58,7 @@ class EventTail:
 
     def close(self) -> None:
         """Release the file."""
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
-
-    def _drain(self) -> list[Event]:
-        if self._stream is None:
-            return []
-        *lines, self._rest = (self._rest + self._stream.read(_CHUNK)).split(b"\n")
-        events = [event_of(line) for line in lines if line]
-        self.skipped += events.count(None)
-        return [event for event in events if event is not None]
-
-    def _moved_on(self) -> bool:
-        """Whether the path is now another file than the one we read, or shorter than where we are."""
-        if self._stream is None:
-            return True
-        ours = os.fstat(self._stream.fileno())
-        try:
-            theirs = self._path.stat()
-        except FileNotFoundError:
-            return False
-        return (ours.st_dev, ours.st_ino) != (theirs.st_dev, theirs.st_ino) or theirs.st_size < self._stream.tell()
-
-    def _reopen(self) -> bool:
-        self.close()
-        try:
-            self._stream = self._path.open("rb", buffering=0)
-        except FileNotFoundError:
-            return False
-        return True
+        self._lines.close()
 
 
 def event_of(line: bytes) -> Event | None:

@@ -28,10 +28,11 @@ class OrchestratorLock:
         self._lock = KernelLock(state_dir / "orchestrator.lock", state_dir / "orchestrator.holder", clock)
 
     @contextlib.contextmanager
-    def hold(self, *, end_holder: Callable[[Holder], None] | None = None) -> Iterator[None]:
+    def hold(self, what: str = "orchestrator", *, end_holder: Callable[[Holder], None] | None = None) -> Iterator[None]:
         """Hold the state directory.
 
         Args:
+            what: who holds it, for the record.
             end_holder: takes it over: ends the process that holds it, if that is proven to be the one on record.
 
         Raises:
@@ -42,10 +43,14 @@ class OrchestratorLock:
             self._wait_until_free()
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(self._lock.hold(f"state directory {self._state_dir}", "orchestrator"))
+                stack.enter_context(self._lock.hold(f"state directory {self._state_dir}", what))
             except HolderAlive as exc:
                 raise StateDirectoryHeld(exc.what, exc.holder) from exc
             yield
+
+    def holder(self) -> Holder | None:
+        """Return who holds it, None if it is free."""
+        return self._lock.holder()
 
     def _wait_until_free(self) -> None:
         end = time.monotonic() + _PATIENCE

@@ -16,11 +16,13 @@ from core.domain import events
 from core.domain.lifecycle import JOB, as_mermaid
 from core.domain.messages import FlowDescription
 from core.domain.model import JobState
+from core.upkeep.job_report import Report
+from core.upkeep.status import Status
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 README = CHECKOUT / "README.md"
 EVENTS = CHECKOUT / "docs" / "events.md"
-SCHEMAS = {"flow-check": FlowReport, "flow-show": FlowDescription}
+SCHEMAS = {"flow-check": FlowReport, "flow-show": FlowDescription, "report": Report, "status": Status}
 """What commands print with `--json`: name of the file in docs/schemas → type."""
 BEGIN = "<!-- job states: made by `make docs` from core/domain/lifecycle.py -->"
 END = "<!-- end of job states -->"

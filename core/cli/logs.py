@@ -1,0 +1,64 @@
+"""``ostler logs``: what one profile, or the orchestrator, is doing."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from core.domain.outcome import ExitCode
+from core.domain.validation import require_id
+from core.errors import BadInput, Problem
+from core.upkeep.log_lines import LEVELS, LogReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from core.settings import Settings
+
+_INTERVAL = 0.2
+_LINES = 100
+
+
+def register(groups: argparse._SubParsersAction[Any]) -> None:
+    """Add the command to the command line."""
+    command = groups.add_parser("logs", help="the last lines of a profile's log, and those that follow")
+    command.add_argument("profile_id", metavar="ID", help="a profile, or `orchestrator`")
+    command.add_argument("-f", "--follow", action="store_true", help="go on with what is added, until ^C")
+    command.add_argument("-n", "--lines", metavar="LINES", type=_number, default=_LINES, help=f"default: {_LINES}")
+    command.add_argument("--level", choices=LEVELS, default="debug", help="leave out what is less important")
+    command.set_defaults(run=_logs)
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("0 or more")
+    return number
+
+
+def _logs(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
+    path = settings.log_dir / f"{require_id(arguments.profile_id)}.log"
+    if not arguments.follow and not path.exists():
+        raise BadInput([Problem(place="ID", expected="a profile that has a log", found=f"nothing at {path}")])
+    reader = LogReader(path, least=arguments.level)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):  # ^C is how following ends
+            _write(reader.last(arguments.lines))
+            while arguments.follow:
+                lines = reader.new()
+                _write(lines)
+                if not lines:
+                    time.sleep(_INTERVAL)
+    finally:
+        reader.close()
+    return ExitCode.DONE
+
+
+def _write(lines: Iterable[bytes]) -> None:
+    for line in lines:
+        # the log holds no control characters of others, but may end in the middle of a character
+        sys.stdout.write(line.decode("utf-8", "replace") + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,71 @@
+"""``ostler report``: every job of the queue, for people, spreadsheets and programs."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from core.cli.printing import columns, print_json
+from core.console.wording import OUTCOME, duration, one_line, said
+from core.domain.outcome import ExitCode
+from core.upkeep.job_report import Report, ReportRow, report_rows
+
+if TYPE_CHECKING:
+    import argparse
+
+    from core.domain.model import JobState
+    from core.settings import Settings
+
+_HEADER = ("profile", "job", "outcome", "steps", "attempts", "time", "reason")
+_FORMULA = ("=", "+", "-", "@")
+
+
+def register(groups: argparse._SubParsersAction[Any]) -> None:
+    """Add the command to the command line."""
+    command = groups.add_parser("report", help="what became of every job of the queue")
+    command.add_argument("--format", choices=("table", "csv", "json"), default="table", help="default: table")
+    command.add_argument(
+        "--json", dest="format", action="store_const", const="json", help="as JSON (docs/schemas/report.json)"
+    )
+    command.set_defaults(run=_report)
+
+
+def _report(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
+    rows = report_rows(settings.state_dir / "queue.db")
+    if arguments.format == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(ReportRow.__struct_fields__)
+        for row in rows:
+            writer.writerow([_cell(getattr(row, name)) for name in ReportRow.__struct_fields__])
+        return ExitCode.DONE
+    jobs = tuple(rows)
+    counts: Counter[JobState] = Counter(row.outcome for row in jobs)
+    if arguments.format == "json":
+        print_json(Report(jobs=jobs, counts=dict(counts)))
+        return ExitCode.DONE
+    if jobs:
+        sys.stdout.write("\n".join(columns([_HEADER, *map(_cells, jobs)])) + "\n")
+    sys.stdout.write((said(counts) or "no jobs") + "\n")
+    return ExitCode.DONE
+
+
+def _cells(row: ReportRow) -> tuple[str, ...]:
+    return (
+        row.profile_id,
+        row.job,
+        OUTCOME[row.outcome],
+        f"{row.steps_done}/{row.steps_total}" if row.steps_total else "-",
+        str(row.attempts),
+        duration(row.seconds),
+        row.reason,
+    )
+
+
+def _cell(value: Any) -> Any:
+    """Return a cell of a spreadsheet; text that one would take for a formula is marked as text."""
+    if not isinstance(value, str):
+        return value
+    text = one_line(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,0 +1,1 @@
+"""What an operator asks between runs: how it stands, whether the host is well, and what may go."""

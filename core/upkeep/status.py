@@ -1,0 +1,181 @@
+"""How a state directory stands: read from the queue, the kernel's lock and the end of the event log; nothing is written."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from core.domain import events as ev
+from core.domain.model import Holder, JobState
+from core.events.tail import event_of
+from core.process.identity import is_alive
+from core.queue.sqlite import SqliteQueue
+from core.state.orchestrator_lock import OrchestratorLock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from core.clock import Clock
+    from core.domain.model import AttemptRecord
+    from core.settings import Settings
+
+TAIL = 32 * 1024 * 1024
+"""How much of the event log's end is looked at, in bytes."""
+_MARKS = (b'"run_started"', b'"run_ended"', b'"phase_started"', b'"step_started"')
+
+
+class Running(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that holds a slot, or whose run was cut off and not yet put right.
+
+    Attributes:
+        attempt: which one of the job's.
+        pid: the worker's; null before it is started.
+        alive: whether that very process lives; null where this host cannot tell.
+        phase: stage of the worker's pipeline; empty if none was announced.
+        step: the step under way; empty outside of steps.
+        started_at: epoch seconds.
+        steps_done: flags of the job's flow that are committed.
+        steps_total: flags that it has.
+    """
+
+    profile_id: str
+    job: str
+    attempt: int
+    pid: int | None
+    alive: bool | None
+    phase: str
+    step: str
+    started_at: float
+    steps_done: int
+    steps_total: int
+
+
+class LastRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest run, as far as the event log shows it.
+
+    Attributes:
+        number: which run.
+        started_at: epoch seconds.
+        ended_at: epoch seconds; null while it runs, and if it was cut off.
+        exit_code: as the orchestrator returned it; null as above.
+        counts: jobs by state at its end.
+    """
+
+    number: int
+    started_at: float
+    ended_at: float | None = None
+    exit_code: int | None = None
+    counts: dict[str, int] = {}
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """How a state directory stands.
+
+    Attributes:
+        at: when this was seen, epoch seconds.
+        orchestrator: who holds the state directory; null for nobody.
+        jobs: how many jobs are in each state; states without jobs are left out.
+        last_run: null before the first one, and where the event log no longer shows it.
+    """
+
+    state_dir: str
+    at: float
+    orchestrator: Holder | None
+    jobs: dict[JobState, int]
+    running: tuple[Running, ...]
+    last_run: LastRun | None
+
+
+def read_status(settings: Settings, clock: Clock) -> Status:
+    """Return how it stands.
+
+    Raises:
+        ForeignDatabase, NewerSchema, QueueUnavailable: the queue cannot be read.
+    """
+    holder = OrchestratorLock(settings.state_dir, clock).holder()
+    path = settings.state_dir / "queue.db"
+    counts: dict[JobState, int] = {}
+    attempts: list[AttemptRecord] = []
+    steps: dict[str, tuple[int, int]] = {}
+    if path.exists():
+        queue = SqliteQueue(path, read_only=True)
+        try:
+            counts = {state: number for state, number in queue.counts().items() if number}
+            attempts = queue.open_attempts()
+            for attempt in attempts:
+                job = queue.job(attempt.job_id)
+                steps[attempt.nonce] = (job.steps_done, job.steps_total)
+        finally:
+            queue.close()
+    places, last_run = _from_events(settings.log_dir / "events.jsonl", attempts)
+    return Status(
+        state_dir=str(settings.state_dir),
+        at=clock.now(),
+        orchestrator=holder,
+        jobs=counts,
+        running=tuple(
+            _running(attempt, places.get(attempt.nonce, ("", "")), steps[attempt.nonce]) for attempt in attempts
+        ),
+        last_run=last_run,
+    )
+
+
+def _running(attempt: AttemptRecord, place: tuple[str, str], steps: tuple[int, int]) -> Running:
+    process = attempt.process
+    return Running(
+        profile_id=attempt.profile_id,
+        job=attempt.job_id,
+        attempt=attempt.number,
+        pid=None if process is None else process.pid,
+        alive=None if process is None else is_alive(process),
+        phase=place[0],
+        step=place[1],
+        started_at=attempt.started_at,
+        steps_done=steps[0],
+        steps_total=steps[1],
+    )
+
+
+def _from_events(path: Path, attempts: Sequence[AttemptRecord]) -> tuple[dict[str, tuple[str, str]], LastRun | None]:
+    """Return phase and step of each attempt by nonce, and the last run: from the newest event back, until all is known."""
+    open_ = {(attempt.job_id, attempt.number): attempt for attempt in attempts}
+    places: dict[str, tuple[str, str]] = {}
+    steps: dict[str, str] = {}
+    run: LastRun | None = None
+    for event in _backwards(path):
+        match event:
+            case ev.StepStarted() | ev.PhaseStarted():
+                attempt = open_.get((event.job, event.attempt))
+                if attempt is None or attempt.nonce in places or event.at < attempt.started_at:
+                    continue
+                if isinstance(event, ev.StepStarted):
+                    steps.setdefault(attempt.nonce, event.step)
+                else:
+                    places[attempt.nonce] = (event.phase, steps.get(attempt.nonce, ""))
+            case ev.RunEnded() if run is None:
+                run = LastRun(
+                    number=event.run, started_at=event.at - event.seconds, ended_at=event.at, exit_code=event.exit_code,
+                    counts=event.counts,
+                )  # fmt: skip
+            case ev.RunStarted() if run is None:
+                run = LastRun(number=event.run, started_at=event.at)
+            case _:
+                pass
+        if run is not None and len(places) == len(open_):
+            break
+    return {**{nonce: ("steps", step) for nonce, step in steps.items()}, **places}, run
+
+
+def _backwards(path: Path) -> Iterator[ev.Event]:
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(stream.seek(0, os.SEEK_END) - TAIL, 0))
+            data = stream.read(TAIL)
+    except FileNotFoundError:
+        return
+    for line in reversed(data.split(b"\n")):
+        if any(mark in line for mark in _MARKS) and (event := event_of(line)) is not None:
+            yield event
