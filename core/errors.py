@@ -186,6 +186,22 @@ class UnknownJob(OstlerError):
         super().__init__(f"no job {job_id!r} in the queue")
 
 
+class JobsRefused(OstlerError):
+    """Some of the jobs are not in a state in which that can be done to them; nothing was changed.
+
+    Attributes:
+        refused: ID and state of each; None where there is no such job.
+    """
+
+    def __init__(self, what: str, refused: Sequence[tuple[str, str | None]]) -> None:
+        self.what = what
+        self.refused = tuple(refused)
+        lines = [
+            f"no job {job_id!r} in the queue" if state is None else f"{job_id} is {state}" for job_id, state in refused
+        ]
+        super().__init__(f"{what}: {'; '.join(lines)}; nothing was changed")
+
+
 # --- processes -------------------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from core.cli.command import add_command
 from core.cli.flow_check import FlowReport, check
 from core.cli.flow_template import flow_text, queue_text
 from core.domain.outcome import ExitCode
@@ -34,19 +35,23 @@ _HEADS = ("", "step", "flag", "requires", "timeout", "retries", "commit", "post-
 
 def register(groups: argparse._SubParsersAction[Any]) -> None:
     """Add the group to the command line."""
-    commands = groups.add_parser("flow", help="begin a flow, check it, or show its steps").add_subparsers(
-        metavar="COMMAND", required=True
-    )
-    new = commands.add_parser("new", help="write a first flow that works, and queue.json beside it")
+    group = add_command(groups, "flow", "begin a flow, check it, or show its steps", ["flow new hello"])
+    commands = group.add_subparsers(metavar="COMMAND", required=True)
+    new = add_command(
+        commands, "new", "write a first flow that works, and queue.json beside it", ["flow new hello", "flow new hello --dir flows"]
+    )  # fmt: skip
     new.add_argument("name", metavar="NAME", help=NAME_RULE)
     new.add_argument("--dir", metavar="DIR", default=".", help="where to (default: here); made if it is not there")
     new.set_defaults(run=_new)
-    one = commands.add_parser("check", help="say what is wrong with a flow, and what its changes mean for old sessions")
+    one = add_command(
+        commands, "check", "say what is wrong with a flow, and what its changes mean for old sessions",
+        ["flow check hello.py", "flow check hello.py --queue queue.json"],
+    )  # fmt: skip
     one.add_argument("file", metavar="FILE")
     one.add_argument("--queue", metavar="FILE", help="also check the parameters of this feed's jobs that run the flow")
     one.add_argument("--json", action="store_true", help="as JSON, as in docs/schemas/flow-check.json")
     one.set_defaults(run=_check)
-    show = commands.add_parser("show", help="print a flow's steps as a table")
+    show = add_command(commands, "show", "print a flow's steps as a table", ["flow show hello.py"])
     show.add_argument("file", metavar="FILE")
     show.add_argument("--json", action="store_true", help="as JSON")
     show.set_defaults(run=_show)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from core.cli.command import add_command
 from core.cli.stores import change_session, shown, stored_session
 from core.domain.outcome import ExitCode
 from core.domain.session import Identity, SessionState
@@ -32,19 +33,26 @@ _SOURCES = "env:NAME, a file with mode 0600, or - for standard input"
 
 def register(groups: argparse._SubParsersAction[Any]) -> None:
     """Add the group to the command line."""
-    commands = groups.add_parser(
-        "identity", help="give a profile its e-mail address, password and so on"
-    ).add_subparsers(metavar="COMMAND", required=True)
-    one = commands.add_parser("set", help="set one field; asks for the value on a terminal")
+    group = add_command(
+        groups, "identity", "give a profile its e-mail address, password and so on", ["identity set anna password"]
+    )
+    commands = group.add_subparsers(metavar="COMMAND", required=True)
+    one = add_command(
+        commands, "set", "set one field; asks for the value on a terminal",
+        ["identity set anna password", "identity set anna password --from env:ANNA_PASSWORD"],
+    )  # fmt: skip
     one.add_argument("profile_id", metavar="ID")
     one.add_argument("field", metavar="FIELD", help=f"{', '.join(_FIELDS)}, or any other name")
     one.add_argument("--from", dest="source", metavar="SOURCE", help=_SOURCES)
     one.set_defaults(run=_set)
-    many = commands.add_parser("import", help="set the fields of a JSON object; those it does not name stay")
+    many = add_command(
+        commands, "import", "set the fields of a JSON object; those it does not name stay",
+        ["identity import anna anna.json"],
+    )  # fmt: skip
     many.add_argument("profile_id", metavar="ID")
     many.add_argument("source", metavar="FILE", help="a file with mode 0600, or - for standard input")
     many.set_defaults(run=_import)
-    show = commands.add_parser("show", help="print a profile's identity; secrets are masked")
+    show = add_command(commands, "show", "print a profile's identity; secrets are masked", ["identity show anna"])
     show.add_argument("profile_id", metavar="ID")
     show.set_defaults(run=_show)
 

@@ -8,17 +8,21 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from core.cli import flow, identity, logs, report, session, status
+from core.cli import completion, flow, identity, logs, queue, report, session, status
 from core.domain.outcome import ExitCode
 from core.errors import (
     BadInput,
     DurableWriteFailed,
     Fenced,
     FlowLoadError,
+    ForeignDatabase,
     HolderAlive,
+    JobsRefused,
     NewerSchema,
     OstlerError,
+    QueueUnavailable,
     StateCorrupt,
+    UnknownJob,
 )
 from core.settings import load
 
@@ -29,11 +33,15 @@ if TYPE_CHECKING:
 
     Command = Callable[[argparse.Namespace, Settings], ExitCode]
 
-_GROUPS = (status, report, logs, session, identity, flow)
+_GROUPS = (status, report, logs, queue, session, identity, flow, completion)
 _EXIT_CODES: tuple[tuple[type[OstlerError], ExitCode], ...] = (
     (BadInput, ExitCode.BAD_INPUT),
     (NewerSchema, ExitCode.BAD_INPUT),
     (FlowLoadError, ExitCode.BAD_INPUT),
+    (UnknownJob, ExitCode.BAD_INPUT),
+    (JobsRefused, ExitCode.BAD_INPUT),
+    (ForeignDatabase, ExitCode.BAD_INPUT),
+    (QueueUnavailable, ExitCode.HOST_FAULT),
     (HolderAlive, ExitCode.HOLDER_ALIVE),
     (Fenced, ExitCode.HOLDER_ALIVE),
     (StateCorrupt, ExitCode.QUARANTINED),
@@ -71,7 +79,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code (``core.domain.outcome.ExitCode``)."""
-    arguments = parser().parse_args(argv)
+    grammar = parser()
+    if "_ARGCOMPLETE" in os.environ:
+        completion.answer(grammar)
+    arguments = grammar.parse_args(argv)
     try:
         settings = load({"state_dir": arguments.state_dir, "log_dir": arguments.log_dir}, os.environ, cwd=Path.cwd())
         command: Command = arguments.run

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from core.cli.command import add_command
 from core.cli.stores import change_session, shown, stored_session
 from core.domain.outcome import ExitCode
 from core.domain.session import reset
@@ -21,16 +22,21 @@ if TYPE_CHECKING:
 
 def register(groups: argparse._SubParsersAction[Any]) -> None:
     """Add the group to the command line."""
-    commands = groups.add_parser("session", help="show or reset what is done for a profile").add_subparsers(
-        metavar="COMMAND", required=True
+    group = add_command(groups, "session", "show or reset what is done for a profile", ["session show anna"])
+    commands = group.add_subparsers(metavar="COMMAND", required=True)
+    show = add_command(
+        commands,
+        "show",
+        "print a profile's session; secrets are masked",
+        ["session show anna", "session show anna --json"],
     )
-    show = commands.add_parser("show", help="print a profile's session; secrets are masked")
     show.add_argument("profile_id", metavar="ID")
     show.add_argument("--json", action="store_true", help="as JSON")
     show.set_defaults(run=_show)
-    again = commands.add_parser(
-        "reset", help="forget what is done, so that it is done again; identity and outputs stay"
-    )
+    again = add_command(
+        commands, "reset", "forget what is done, so that it is done again; identity and outputs stay",
+        ["session reset anna --step greeted", "session reset anna"],
+    )  # fmt: skip
     again.add_argument("profile_id", metavar="ID")
     again.add_argument("--step", metavar="NAME", help="only this completion flag")
     again.set_defaults(run=_reset)

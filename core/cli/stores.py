@@ -67,15 +67,16 @@ def shown(session: SessionState) -> dict[str, Any]:
     }
     session = msgspec.structs.replace(session, remembered={step: noted for step, noted in notes.items() if noted})
     plain: dict[str, Any] = msgspec.to_builtins(session)
-    return {name: _masked(name, value, redactor) for name, value in plain.items()}
+    return {name: masked(name, value, redactor) for name, value in plain.items()}
 
 
-def _masked(name: str, value: Any, redactor: Redactor) -> Any:
+def masked(name: str, value: Any, redactor: Redactor) -> Any:
+    """Return a value without secrets: what a secret's name stands before, and what the redactor knows."""
     if isinstance(value, dict):
         # `secret: {…}` hides all that is in it, and so does everything under it
-        return {key: _masked(name if is_secret(name) else key, item, redactor) for key, item in value.items()}
+        return {key: masked(name if is_secret(name) else key, item, redactor) for key, item in value.items()}
     if isinstance(value, list):
-        return [_masked(name, item, redactor) for item in value]
+        return [masked(name, item, redactor) for item in value]
     if value is None or value == "" or isinstance(value, bool):
         return value
     if is_secret(name):

@@ -86,7 +86,9 @@ class Dispatcher:
                 max_concurrent=self._settings.max_concurrent,
             )
         )
+        seen = await self._blocking.queue(self._ports.queue.changes_of_others)
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._notice_others, seen)
             tasks.start_soon(obey_signals, self._stop, self._hear)
             for attempt, announced in await self._recovery.unfinished():
                 self._busy += 1
@@ -210,6 +212,18 @@ class Dispatcher:
         finally:
             self._busy -= 1
             self._change.set()
+
+    async def _notice_others(self, seen: int) -> None:
+        """Plan again when an operator has changed the queue: nothing else says so."""
+        while True:
+            await anyio.sleep(self._settings.notice_interval)
+            try:
+                now = await self._blocking.queue(self._ports.queue.changes_of_others)
+            except QueueUnavailable:
+                continue  # the next plan says it
+            if now != seen:
+                seen = now
+                self._change.set()
 
     async def _follow(self, follower: FeedFollower) -> None:
         while True:

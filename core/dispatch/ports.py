@@ -46,6 +46,7 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     worker: WorkerSettings
     watch: bool = False
     follow_interval: float = 1.0
+    notice_interval: float = 1.0
     host_fault_limit: int = 10
     orphan_grace: float = 2.0
     unsettled_interval: float = 5.0

@@ -59,6 +59,7 @@ class RawDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     jobs: list[msgspec.Raw]
     defaults: RawDefaults = RawDefaults()
+    editor_schema: str | None = msgspec.field(name="$schema", default=None)
 
 
 class Feed:

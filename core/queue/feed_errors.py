@@ -117,7 +117,9 @@ class _Explanation:
         self._checked(text, offset, {}, "", RawJob(profile_id=data.decode().strip()))
 
     def _with_defaults(self, text: Text, root: Node) -> None:
-        members = self._members(text, root, "", {"jobs": None, "defaults": None}, what="field")
+        members = self._members(text, root, "", {"jobs": None, "defaults": None, "$schema": None}, what="field")
+        if (node := members.get("$schema")) is not None and node.type not in {"string", "null"}:
+            self._add(text, node, "$schema", "the address of a schema, for editors", _found(text, node))
         if "jobs" not in members:
             names = {_name(text, key) for key, _ in _pairs(root)}
             hint = "one job alone stands in a list: [{…}]" if "profile_id" in names else ""
@@ -245,7 +247,11 @@ class _Explanation:
                 hint = identity_hint(name)
                 close = difflib.get_close_matches(name, known, 1, 0.6)
                 if not hint:
-                    hint = f"did you mean {quoted(close[0])}?" if close else f"known are {', '.join(known)}"
+                    hint = (
+                        f"did you mean {quoted(close[0])}?"
+                        if close
+                        else f"known are {', '.join(name for name in known if name[0] != '$')}"
+                    )
                 self._add(text, key, path, f"a known {what}", quoted(name), hint)
             elif name in found:
                 line = text.line_of(found[name].start_byte)

@@ -10,7 +10,7 @@ from core.domain.lifecycle import JOB, JobEvent, advance
 from core.domain.model import TERMINAL, AttemptRecord, Claim, JobRecord, JobState
 from core.errors import BadInput, Fenced, IllegalTransition, Problem, UnknownJob
 from core.queue.following import CANCELLABLE, CLAIMED, GONE, PENDING, RELEASED, Action, fate, is_same, renewed
-from core.queue.port import Readiness, Reconciled
+from core.queue.port import PastAttempt, Readiness, Reconciled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +28,9 @@ class MemoryStore:
         self.attempts: dict[str, AttemptRecord] = {}
         self.ended: set[str] = set()
         self.run = 0
+        self.added_at: dict[str, float] = {}
+        self.past: dict[str, PastAttempt] = {}
+        self.changed_by_hand = 0
 
 
 class MemoryQueue:
@@ -75,6 +78,7 @@ class MemoryQueue:
             if known is None:
                 counted["added"] += 1
                 self._store.jobs[spec.id] = JobRecord(spec=spec, due_at=spec.not_before, updated_at=now)
+                self._store.added_at[spec.id] = now
                 continue
             decided = fate(known.state, same=is_same(known.spec, spec), again=again, retry_failed=retry_failed)
             counted[decided.counted] += 1
@@ -137,6 +141,7 @@ class MemoryQueue:
             started_at=now,
         )
         self._store.attempts[nonce] = attempt
+        self._store.past[nonce] = PastAttempt(number=attempt.number, run=self._run, started_at=now)
         return Claim(job=job, attempt=attempt)
 
     def record_process(self, nonce: str, stamp: ProcessStamp) -> None:
@@ -153,6 +158,7 @@ class MemoryQueue:
         state = advance(JOB, job.state, JobEvent.STARTED)
         counters = msgspec.structs.replace(job.counters, attempts=job.counters.attempts + 1)
         self._store.attempts[nonce] = msgspec.structs.replace(attempt, fence=fence, user_data_dir=user_data_dir)
+        self._store.past[nonce] = msgspec.structs.replace(self._store.past[nonce], fence=fence)
         self._put(job, state=state, counters=counters, updated_at=now)
 
     def record_steps(self, nonce: str, *, done: int, total: int) -> None:
@@ -161,13 +167,16 @@ class MemoryQueue:
         if nonce in self._store.attempts and nonce not in self._store.ended:
             self._put(self.job(self._store.attempts[nonce].job_id), steps_done=done, steps_total=total)
 
-    def finish(self, nonce: str, decision: Decision, *, now: float, seconds: float, outcome: str) -> JobRecord:  # noqa: ARG002 - kept by durable ones for people
+    def finish(self, nonce: str, decision: Decision, *, now: float, seconds: float, outcome: str) -> JobRecord:
         """See ``JobQueue``."""
         self._check_run()
         job = self.job(self._open_attempt(nonce, decision.event).job_id)
         state = advance(JOB, job.state, decision.event)
         waits = [at for at in (decision.retry_at, job.spec.not_before) if at is not None]
         self._store.ended.add(nonce)
+        self._store.past[nonce] = msgspec.structs.replace(
+            self._store.past[nonce], ended_at=now, seconds=seconds, outcome=outcome
+        )
         return self._put(
             job,
             state=state,
@@ -210,6 +219,10 @@ class MemoryQueue:
     def pending_profiles(self) -> set[str]:
         """See ``JobQueue``."""
         return {job.spec.profile_id for job in self._store.jobs.values() if job.state not in TERMINAL}
+
+    def changes_of_others(self) -> int:
+        """See ``JobQueue``."""
+        return self._store.changed_by_hand
 
     def next_fence(self, profile_id: str) -> int:
         """See ``JobQueue``."""

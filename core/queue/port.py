@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+from core.domain.model import JobRecord, JobState
 
-    from core.domain.model import AttemptRecord, Claim, JobRecord, JobSpec, JobState, ProcessStamp
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from core.domain.model import AttemptRecord, Claim, JobSpec, ProcessStamp
     from core.domain.retry import Decision
+
+BY_HAND = "added by hand"
+"""The feed of jobs that an operator added: no file of that name is ever read, so nothing cancels them."""
 
 
 class Reconciled(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,8 +154,128 @@ class JobQueue(Protocol):
         """Return profiles with a job that is not terminal."""
         ...
 
+    def changes_of_others(self) -> int:
+        """Return a number that is another one after somebody else, as an operator, has changed the queue. Cheap."""
+        ...
+
     def next_fence(self, profile_id: str) -> int:
         """Return a number higher than any fence recorded for this profile."""
+        ...
+
+    def close(self) -> None:
+        """Release the file; the object is not used again."""
+        ...
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """Which jobs are meant: those that fit all of what is said.
+
+    Attributes:
+        states: one of these; empty for any.
+        flow: path of the flow, or the name of its file.
+        profile: pattern of the profile's ID, with ``*``, ``?`` and ``[…]``.
+        reason: text that the reason contains, whatever the case of its letters.
+    """
+
+    states: frozenset[JobState] = frozenset()
+    flow: str | None = None
+    profile: str | None = None
+    reason: str | None = None
+
+
+class KeptJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job, the feed that named it last (empty: none any more), and when it came in."""
+
+    job: JobRecord
+    feed: str
+    added_at: float
+
+
+class PastAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt as the registry keeps it for people.
+
+    Attributes:
+        number: of the attempt within the job's generation.
+        run: the orchestrator's number.
+        started_at: when it was claimed, epoch seconds.
+        ended_at: when its end was recorded; None while it goes on.
+        seconds: how long it took.
+        outcome: how it ended.
+        fence: the profile's number for it; None if it never got so far.
+    """
+
+    number: int
+    run: int
+    started_at: float
+    ended_at: float | None = None
+    seconds: float | None = None
+    outcome: str | None = None
+    fence: int | None = None
+
+
+class Added(msgspec.Struct, frozen=True, kw_only=True):
+    """What adding jobs did: how many are new in line, and which were known (ID and state) and left as they are."""
+
+    added: int
+    known: tuple[tuple[str, JobState], ...] = ()
+
+
+class QueueDesk(Protocol):
+    """The durable queue as an operator uses it, while a run may be under way. Laws:
+
+    - It is no run and begins none: the run that is under way is not fenced, and finds what was changed.
+    - A claimed job, its attempts and its profile's turn are never changed: they are the run's.
+    - Each call is one transaction: all of it, or nothing.
+    - Every change of a job's state goes through ``core.domain.lifecycle.advance``.
+    - While the file cannot be written calls raise ``QueueUnavailable`` and change nothing.
+    """
+
+    def add(self, specs: Iterable[JobSpec], *, now: float) -> Added:
+        """Add jobs under the feed ``BY_HAND``; cancelled ones are queued again, other known ones left as they are.
+
+        Raises:
+            BadInput: two of them have the same ID.
+        """
+        ...
+
+    def select(self, selection: Selection, limit: int | None = None) -> Iterator[KeptJob]:
+        """Iterate over jobs in queue order, at most ``limit`` of them."""
+        ...
+
+    def count(self, selection: Selection) -> int:
+        """Return how many jobs are meant."""
+        ...
+
+    def find(self, job_id: str) -> KeptJob:
+        """Return one job.
+
+        Raises:
+            UnknownJob: there is none.
+        """
+        ...
+
+    def attempts(self, job_id: str) -> list[PastAttempt]:
+        """Return all attempts of a job, of all its generations, oldest first."""
+        ...
+
+    def again(self, chosen: Sequence[str] | Selection, *, now: float) -> list[str]:
+        """Queue jobs that ended as a new generation, and parked ones to go on; return their IDs.
+
+        Of a selection those for which it is not legal are left out. What no feed names any more is ``BY_HAND`` then.
+
+        Raises:
+            JobsRefused: for some of these IDs it is not legal, or there is no such job.
+        """
+        ...
+
+    def cancel(self, chosen: Sequence[str] | Selection, *, now: float) -> list[str]:
+        """Cancel jobs that are queued, waiting or parked; return their IDs.
+
+        Of a selection those for which it is not legal are left out.
+
+        Raises:
+            JobsRefused: for some of these IDs it is not legal, or there is no such job.
+        """
         ...
 
     def close(self) -> None:

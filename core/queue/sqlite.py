@@ -276,6 +276,12 @@ class SqliteQueue:
             rows = connection.execute(f"SELECT DISTINCT profile_id FROM jobs WHERE state IN ({marks})", open_states)
             return {row[0] for row in rows}
 
+    def changes_of_others(self) -> int:
+        """See ``JobQueue``."""
+        with self._database.reading() as connection:
+            version: int = connection.execute("PRAGMA data_version").fetchone()[0]
+            return version
+
     def next_fence(self, profile_id: str) -> int:
         """See ``JobQueue``."""
         with self._database.reading() as connection:

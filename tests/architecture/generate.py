@@ -11,19 +11,31 @@ from pathlib import Path
 
 import msgspec
 
+from core.cli import queue_shown
 from core.cli.flow_check import FlowReport
 from core.domain import events
 from core.domain.lifecycle import JOB, as_mermaid
 from core.domain.messages import FlowDescription
 from core.domain.model import JobState
+from core.queue.feed_schema import feed_schema_text
 from core.upkeep.job_report import Report
 from core.upkeep.status import Status
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 README = CHECKOUT / "README.md"
 EVENTS = CHECKOUT / "docs" / "events.md"
-SCHEMAS = {"flow-check": FlowReport, "flow-show": FlowDescription, "report": Report, "status": Status}
+SCHEMAS = {
+    "flow-check": FlowReport,
+    "flow-show": FlowDescription,
+    "queue-add": queue_shown.ShownAdded,
+    "queue-change": queue_shown.ShownChange,
+    "queue-list": queue_shown.ShownJobs,
+    "queue-show": queue_shown.ShownHistory,
+    "report": Report,
+    "status": Status,
+}
 """What commands print with `--json`: name of the file in docs/schemas → type."""
+FEED_SCHEMA = CHECKOUT / "docs" / "schemas" / "queue.schema.json"
 BEGIN = "<!-- job states: made by `make docs` from core/domain/lifecycle.py -->"
 END = "<!-- end of job states -->"
 _HEAD = """\
@@ -90,6 +102,7 @@ def main() -> None:
     """Rewrite what is made."""
     README.write_text(with_diagram(README.read_text("utf-8")), "utf-8")
     EVENTS.write_text(event_table(), "utf-8")
+    FEED_SCHEMA.write_text(feed_schema_text(), "utf-8")
     for name in SCHEMAS:
         schema_file(name).parent.mkdir(exist_ok=True)
         schema_file(name).write_text(schema(name), "utf-8")

@@ -14,6 +14,7 @@ SHELLS = [CHECKOUT / "orchestrator.py", CHECKOUT / "run.py"]
 ENGINES = ("core/dispatch/", "workers/runner.py")
 ANYWHERE = {"msgspec", "structlog", "anyio"}
 CONFINED = {
+    "argcomplete": ("core/cli/completion.py",),
     "playwright": ("workers/browser/", "workers/steps/"),
     "psutil": ("core/process/",),
     "filelock": ("core/state/", "core/profiles/lock.py", "core/kernel_lock.py"),

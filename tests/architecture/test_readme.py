@@ -32,10 +32,15 @@ def test_the_event_table_is_the_catalogue():
     assert (CHECKOUT / "docs" / "events.md").read_text("utf-8") == generate.event_table(), "type `make docs`"
 
 
-@pytest.mark.parametrize("name", generate.SCHEMAS)
+@pytest.mark.parametrize("name", sorted(generate.SCHEMAS))
 def test_published_schemas_are_those_of_the_code(name):
     """What `--json` prints is what docs/schemas says."""
     assert generate.schema_file(name).read_text("utf-8") == generate.schema(name), "type `make docs`"
+
+
+def test_the_published_schema_of_queue_files_is_that_of_the_reader():
+    """What `ostler queue schema` prints."""
+    assert generate.FEED_SCHEMA.read_text("utf-8") == generate.feed_schema_text(), "type `make docs`"
 
 
 def test_a_changed_table_would_be_noticed(readme):

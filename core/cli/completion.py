@@ -1,0 +1,42 @@
+"""``ostler completion``: what a shell runs so that the tab key completes commands, options and job IDs."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from core.cli.command import add_command
+from core.domain.outcome import ExitCode
+
+if TYPE_CHECKING:
+    import argparse
+
+    from core.settings import Settings
+
+_SHELLS = ("bash", "zsh", "fish")
+
+
+def register(groups: argparse._SubParsersAction[Any]) -> None:
+    """Add the command to the command line."""
+    command = add_command(
+        groups, "completion", "print what makes a shell complete this command",
+        ['completion bash   for ~/.bashrc:  eval "$(ostler completion bash)"',
+         'completion zsh    for ~/.zshrc:   eval "$(ostler completion zsh)"',
+         "completion fish > ~/.config/fish/completions/ostler.fish"],
+    )  # fmt: skip
+    command.add_argument("shell", metavar="SHELL", choices=_SHELLS, help=", ".join(_SHELLS))
+    command.set_defaults(run=_completion)
+
+
+def _completion(arguments: argparse.Namespace, settings: Settings) -> ExitCode:  # noqa: ARG001 - a command takes both
+    from argcomplete.shell_integration import shellcode  # noqa: PLC0415 - only this and a shell that asks need it
+
+    sys.stdout.write(shellcode(["ostler"], shell=arguments.shell).strip() + "\n")
+    return ExitCode.DONE
+
+
+def answer(parser: argparse.ArgumentParser) -> None:
+    """Answer a shell that asks how the line goes on, and end; it asks by way of the environment."""
+    import argcomplete  # noqa: PLC0415 - only this and ``completion`` need it
+
+    argcomplete.autocomplete(parser)

@@ -1,0 +1,182 @@
+"""What ``ostler queue`` prints: records for ``--json``, whose schemas are in docs/schemas, and tables for people."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import msgspec
+
+from core.cli.stores import masked
+from core.domain.model import JobState
+from core.queue.port import KeptJob, PastAttempt
+from core.redaction import Redactor, mask_url, proxy_password
+
+
+class ShownJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job, without secrets. Times are epoch seconds, durations seconds.
+
+    Attributes:
+        state: where it stands.
+        feed: the feed that named it last; empty if none does any more.
+        due_at: not before this, where it is queued or waiting.
+        reason: why it is where it is, if there is more to say.
+        generation: raised by one whenever it is asked for again after its end.
+        attempts: executions of this generation.
+        failures: those that count against ``max_attempts``.
+        crash_streak: consecutive crashes with nothing committed between.
+    """
+
+    id: str
+    profile_id: str
+    state: JobState
+    flow: str
+    params: dict[str, Any]
+    priority: int
+    not_before: float | None
+    timeout: float | None
+    max_attempts: int | None
+    template: str | None
+    device: str | None
+    proxy: str | None
+    feed: str
+    due_at: float | None
+    reason: str
+    generation: int
+    attempts: int
+    failures: int
+    crash_streak: int
+    steps_done: int
+    steps_total: int
+    run_seconds: float
+    added_at: float
+    updated_at: float
+
+
+class ShownJobs(msgspec.Struct, frozen=True, kw_only=True):
+    """``ostler queue list --json``: the jobs shown, and how many there are of this selection."""
+
+    jobs: list[ShownJob]
+    total: int
+
+
+class ShownHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """``ostler queue show --json``: a job and all of its attempts, oldest first."""
+
+    job: ShownJob
+    history: list[PastAttempt]
+
+
+class KnownJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that was there already."""
+
+    id: str
+    state: JobState
+
+
+class ShownAdded(msgspec.Struct, frozen=True, kw_only=True):
+    """``ostler queue add --json``: how many were added, and which were known and left as they are."""
+
+    added: int
+    known: list[KnownJob]
+
+
+class ShownChange(msgspec.Struct, frozen=True, kw_only=True):
+    """``ostler queue retry --json`` and ``cancel --json``: the jobs that were changed."""
+
+    changed: list[str]
+
+
+def without_secrets(kept: KeptJob) -> ShownJob:
+    """Return a job for showing: the proxy's password is masked wherever it stands."""
+    job, spec = kept.job, kept.job.spec
+    password = proxy_password(spec.proxy) if spec.proxy is not None else None
+    redactor = Redactor([password] if password else [])
+    plain = msgspec.structs.asdict(spec) | {
+        "proxy": None if spec.proxy is None else mask_url(spec.proxy),
+        "params": masked("params", spec.params, redactor),
+    }
+    return ShownJob(
+        **plain,
+        state=job.state,
+        feed=kept.feed,
+        due_at=job.due_at,
+        reason=redactor.text(job.reason),
+        generation=job.generation,
+        attempts=job.counters.attempts,
+        failures=job.counters.failures,
+        crash_streak=job.counters.crash_streak,
+        steps_done=job.steps_done,
+        steps_total=job.steps_total,
+        run_seconds=job.run_seconds,
+        added_at=kept.added_at,
+        updated_at=job.updated_at,
+    )
+
+
+def jobs_table(jobs: list[ShownJob], total: int) -> list[str]:
+    """Return the lines of ``ostler queue list``."""
+    if not jobs:
+        return ["no jobs" if not total else f"none of {total} shown"]
+    head = ("JOB", "PROFILE", "STATE", "TRY", "STEPS", "FLOW", "REASON")
+    rows = [
+        (
+            job.id,
+            job.profile_id,
+            str(job.state),
+            str(job.attempts),
+            f"{job.steps_done}/{job.steps_total}" if job.steps_total else "-",
+            job.flow.rpartition("/")[2],
+            one_line(job.reason),
+        )
+        for job in jobs
+    ]
+    lines = columns([head, *rows])
+    if total > len(jobs):
+        lines.append(f"… and {total - len(jobs)} more: --limit 0 shows all")
+    return lines
+
+
+def history_table(shown: ShownHistory) -> list[str]:
+    """Return the lines of ``ostler queue show``."""
+    lines = []
+    for name in ShownJob.__struct_fields__:
+        value = getattr(shown.job, name)
+        if name.endswith("_at") or name == "not_before":
+            value = moment(value)
+        elif isinstance(value, dict):
+            value = msgspec.json.encode(value).decode()
+        lines.append(f"{name:<14}{'-' if value is None or value == '' else one_line(str(value), 500)}")
+    if not shown.history:
+        return [*lines, "attempts      none yet"]
+    head = ("TRY", "RUN", "STARTED", "ENDED", "SECONDS", "OUTCOME")
+    rows = [
+        (
+            str(one.number),
+            str(one.run),
+            moment(one.started_at),
+            moment(one.ended_at),
+            "-" if one.seconds is None else f"{one.seconds:.1f}",
+            one.outcome or "-",
+        )
+        for one in shown.history
+    ]
+    return [*lines, "", *columns([head, *rows])]
+
+
+def columns(rows: list[tuple[str, ...]]) -> list[str]:
+    """Return rows in aligned columns; the last one is as long as it is."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths[-1] = 0
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def one_line(text: str, most: int = 80) -> str:
+    """Return a text that keeps to one line, shortened, and cannot steer a terminal."""
+    clean = "".join(character if character.isprintable() else " " for character in text)
+    return clean if len(clean) <= most else f"{clean[: most - 1]}…"
+
+
+def moment(at: float | None) -> str:
+    """Return a time for people, in UTC."""
+    return "-" if at is None else f"{dt.datetime.fromtimestamp(at, dt.UTC):%Y-%m-%d %H:%M:%S}Z"

@@ -1,0 +1,57 @@
+"""The JSON Schema of a feed, for editors: made from the structs that read it, so that the two cannot differ."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from core.queue.feed_job import EXPECTED, LARGEST_INT, PROXY_SCHEMES, RawDefaults, RawJob
+
+ADDRESS = "https://json-schema.org/draft/2020-12/schema"
+_ID = {"pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$"}
+_LIMITS: dict[str, dict[str, Any]] = {
+    "id": _ID,
+    "profile_id": _ID,
+    "priority": {"minimum": -LARGEST_INT, "maximum": LARGEST_INT},
+    "timeout": {"exclusiveMinimum": 0},
+    "max_attempts": {"minimum": 1, "maximum": LARGEST_INT},
+    "not_before": {"minimum": 0},
+    "proxy": {"pattern": f"^({'|'.join(PROXY_SCHEMES)})://"},
+}
+"""What the types do not say; each concerns only values of its kind, so that null stays allowed."""
+
+
+def feed_schema() -> dict[str, Any]:
+    """Return the schema of both JSON forms: a list of jobs, and an object with defaults."""
+    _, definitions = msgspec.json.schema_components([RawJob, RawDefaults], ref_template="#/$defs/{name}")
+    for definition in definitions.values():
+        for name, field in definition["properties"].items():
+            field.pop("default", None)  # null is how the reader writes "not said"; an editor shall not fill it in
+            field.update({"description": f"Expected is {EXPECTED[name]}.", **_LIMITS.get(name, {})})
+    jobs = {
+        "type": "array",
+        "items": {"anyOf": [{"type": "string", **_ID}, {"$ref": "#/$defs/RawJob"}]},
+        "description": "Profile IDs and jobs, mixed as wanted.",
+    }
+    document = {
+        "type": "object",
+        "properties": {
+            "$schema": {"type": ["string", "null"], "description": "Where an editor finds this schema."},
+            "defaults": {"$ref": "#/$defs/RawDefaults"},
+            "jobs": jobs,
+        },
+        "required": ["jobs"],
+        "additionalProperties": False,
+    }
+    return {
+        "$schema": ADDRESS,
+        "title": "A queue of Ostler",
+        "anyOf": [jobs, document],
+        "$defs": definitions,
+    }
+
+
+def feed_schema_text() -> str:
+    """Return the schema as the file that is published."""
+    return msgspec.json.format(msgspec.json.encode(feed_schema()), indent=2).decode() + "\n"
