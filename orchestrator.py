@@ -83,7 +83,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("queue", nargs="?", help="queue.json, jobs.jsonl, ids.txt, queue.db, or - for standard input; none: go on")
     add("--max-concurrent", metavar="N", help="browsers at a time (default 5)")
     add("--flow", metavar="FILE", help="flow of jobs that name none")
-    add("--again", action="store_true", help="run jobs that are done once more, as a new generation")
+    add("--again", action="store_true", help="run jobs that have ended once more; committed steps stay done")
     add("--retry-failed", action="store_true", help="give failed and quarantined jobs another chance")
     add("--watch", action="store_true", help="stay, and follow edits of the queue file")
     add("--take-over", action="store_true", help="kill a frozen orchestrator that holds the state directory")

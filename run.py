@@ -315,7 +315,7 @@ def _flow_of(args: argparse.Namespace, chosen: settings.Settings) -> str:
     found = (metadata.flow if metadata is not None else None) or chosen.flow
     if found:
         return found
-    hint = "give --flow FILE, or set flow in the profile's metadata or in ostler.toml"
+    hint = "give --flow FILE, or set flow in state/profiles/<id>/metadata.json or in ostler.toml"
     raise BadInput([Problem(place="command line", field="flow", expected="a flow", found="none", hint=hint)])
 
 

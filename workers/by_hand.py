@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -144,11 +145,19 @@ class ByHand:
                 position += len(data)
                 *lines, rest = (rest + data).split(b"\n")
                 for line in lines:
-                    self._say(f"  | {line.decode('utf-8', 'replace')}")
+                    text = line.decode("utf-8", "replace")
+                    if not _SAID.search(text):
+                        self._say(f"  | {text}")
             if last:
                 return
             with anyio.move_on_after(_FOLLOW_INTERVAL):
                 await self._ended.wait()
+
+
+# what the log says of the run itself stands on the terminal already, in fewer words
+_SAID = re.compile(
+    r"^--- attempt |^\S+Z \[info\] (phase_started|planned|step_started|step_committed|workspace_ready|saved) "
+)
 
 
 def _size(path: Path) -> tuple[int, int]:
@@ -167,7 +176,7 @@ def _read(path: Path, position: int) -> bytes:
 def _line(message: Up) -> str:  # noqa: PLR0911 - one per message
     match message:
         case Ready():
-            return f"started: pid {message.process.pid}, holder number {message.fence}"
+            return f"started: pid {message.process.pid}"
         case Phase():
             return f"phase {message.name}"
         case Planned():

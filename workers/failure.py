@@ -62,14 +62,23 @@ def reason_of(error: BaseException, mask: Callable[[str], str]) -> str:
     """
     ours = isinstance(error, OstlerError)
     own = error.reason if isinstance(error, StepError) else str(error)
-    text = own if ours else f"{type(error).__name__}: {own}" if own else type(error).__name__
-    return shorten(hide_typed(mask(text)))
+    kind = type(error).__name__
+    # "Error" is what Playwright calls most of its errors: it says nothing
+    text = own if ours or (own and kind == "Error") else f"{kind}: {own}" if own else kind
+    return shorten(_without_call_log(hide_typed(mask(text))))
 
 
 def hide_typed(text: str) -> str:
     """Return the text without what Playwright quotes of typed text: a code that is typed once is in nobody's list."""
     text = _TYPED.sub(lambda match: f"{match['line']}…)" if match["line"] else f"{match['call']}…", text)
     return _SHOWN.sub(r"\1…", text)
+
+
+def _without_call_log(text: str) -> str:
+    """Return what Playwright says of an error, and of its call log only what was waited for; the log has it all."""
+    said, _, log = text.partition("\nCall log:")
+    waited = next((line.strip(" -") for line in log.splitlines() if line.strip().startswith("- waiting for")), "")
+    return f"{said.rstrip()} ({waited})" if waited else said
 
 
 def shorten(text: str) -> str:

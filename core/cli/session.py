@@ -93,7 +93,7 @@ def _reset(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     if stored_session(settings, profile_id) is None:  # before the lock: looking for what is not there leaves no trace
         raise BadInput([_missing(profile_id)])
     change_session(settings, profile_id, "ostler session reset", change)
-    sys.stdout.write(f"{profile_id}: {flag or 'all steps'} will be done again\n")
+    sys.stdout.write(f"{profile_id}: {flag or 'all steps'} will be done again, by a run of the queue with --again\n")
     return ExitCode.DONE
 
 

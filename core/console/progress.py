@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self, cast
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from rich.console import Console
 from rich.live import Live
@@ -16,6 +18,9 @@ from core.console.wording import OUTCOME, STYLE, duration, one_line
 from core.domain import events as ev
 from core.domain.model import JobState
 from core.domain.snapshot import Snapshot, eta, fold
+
+with suppress(ImportError):  # Windows has none, and writes no ^C
+    import termios
 
 if TYPE_CHECKING:
     from typing import IO
@@ -40,6 +45,7 @@ class ProgressConsole:
         # PatientStream has of a text stream what rich uses
         file = cast("IO[str]", PatientStream(stream))
         self._console = Console(file=file, force_terminal=True, highlight=False, markup=False, emoji=False)
+        self._quiet = _QuietKeys()
         self._live = Live(
             console=self._console,
             get_renderable=self._screen,
@@ -51,12 +57,13 @@ class ProgressConsole:
         """Take one event; the first that says there is work starts the display, the end of the run replaces it."""
         self._snapshot = fold(self._snapshot, event)
         if isinstance(event, (ev.RunStarted, ev.AttemptStarted)) and self._snapshot.total + self._snapshot.launched:
+            self._quiet.enter()
             self._live.start()
         elif isinstance(event, ev.FeedRejected):
             problem = f"{one_line(event.source)} is wrong, the last good version stays: {one_line(event.problem)}"
             self._console.print(Text(problem, style="yellow"))
         elif isinstance(event, ev.RunEnded):
-            self._live.stop()
+            self.close()
             self._report()
 
     def __enter__(self) -> Self:
@@ -68,6 +75,7 @@ class ProgressConsole:
     def close(self) -> None:
         """Give the terminal back."""
         self._live.stop()
+        self._quiet.leave()
 
     def _screen(self) -> Screen:
         return Screen(self._snapshot, self._clock.now())
@@ -75,6 +83,31 @@ class ProgressConsole:
     def _report(self) -> None:
         for part in as_table(self._snapshot, self._console.width):
             self._console.print(part)
+
+
+class _QuietKeys:
+    """Keeps the terminal from writing ``^C`` into the display, which would leave a torn copy of it behind."""
+
+    def __init__(self) -> None:
+        self._before: list[Any] | None = None
+
+    def enter(self) -> None:
+        """Switch it off, where standard input is a terminal."""
+        if self._before is not None or "termios" not in sys.modules:
+            return
+        with suppress(termios.error, OSError, ValueError, AttributeError):
+            before = termios.tcgetattr(sys.stdin)
+            quiet = list(before)
+            quiet[3] &= ~termios.ECHOCTL
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, quiet)
+            self._before = before
+
+    def leave(self) -> None:
+        """Put it back as it was."""
+        if self._before is not None:
+            with suppress(termios.error, OSError, ValueError):
+                termios.tcsetattr(sys.stdin, termios.TCSANOW, self._before)
+            self._before = None
 
 
 class Screen:
@@ -129,7 +162,9 @@ class Screen:
         if snapshot.started_at is not None:
             parts.append((duration(self._now - snapshot.started_at), "dim"))
         if snapshot.stopping:
-            parts.append(("stopping now" if snapshot.stopping == "now" else "stopping when these are done", "yellow"))
+            parts.append(
+                ("stopping now" if snapshot.stopping == "now" else "stopping when these are done (^C: now)", "yellow")
+            )
         text = Text()
         for position, (part, style) in enumerate(parts):
             text.append(" · " if position else "", style="dim")

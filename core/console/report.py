@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from core.console.wording import OUTCOME, STYLE, duration, one_line, said
-from core.domain.model import JobState
+from core.domain.model import TERMINAL, JobState
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -39,7 +39,8 @@ def summary(snapshot: Snapshot) -> str:
     if snapshot.launched == 0 and snapshot.total == 0:
         again = any(counts.get(state) for state in (JobState.FAILED, JobState.QUARANTINED))
         return f"{everything}, nothing to do" + (" (--retry-failed tries them again)" if again else "")
-    stopped = "stopped: " if snapshot.stopping else ""
+    left = any(number for state, number in counts.items() if state not in TERMINAL)
+    stopped = "stopped: " if snapshot.stopping and left else ""
     return f"{stopped}{everything} in {duration(snapshot.seconds)}"
 
 

@@ -112,7 +112,7 @@ def quoted(text: str, most: int = 60) -> str:
 def identity_hint(name: str, profile_id: str = "<profile_id>") -> str:
     """Return how to give an account's own data, or nothing if the field is none of it."""
     if name.lower() in IDENTITY_FIELDS or is_secret(name):
-        return f"an account's own data never stands in a queue; type: ostler identity set {profile_id}"
+        return f"an account's own data never stands in a queue; type: .venv/bin/ostler identity set {profile_id} FIELD"
     return ""
 
 

@@ -29,12 +29,15 @@ def main() -> int:
     """Run the demo; return the orchestrator's exit code, or 1 if all is said to be done and the ledger disagrees."""
     parser = argparse.ArgumentParser(prog="make run", description="The demo: a site and twelve profiles.")
     parser.add_argument("--max-concurrent", default="5", metavar="N")
-    parser.add_argument("--fresh", action="store_true", help="first forget everything that earlier runs have done")
+    parser.add_argument("--fresh", action="store_true", help="first forget what the demo has done before")
     parser.add_argument("arguments", nargs="*", help="further arguments of orchestrator.py")
     given = parser.parse_args()
     state = Path(os.environ.get("OSTLER_STATE_DIR") or CHECKOUT / "state").resolve()
-    if given.fresh and (refusal := forget(state)):
-        return refusal
+    logs = Path(os.environ.get("OSTLER_LOG_DIR") or CHECKOUT / "logs").resolve()
+    if given.fresh:
+        if refusal := forget(state, logs):
+            return refusal
+        given.arguments.append("--again")
     # the site ends with us: it holds the other end of this pipe
     site = subprocess.Popen(  # noqa: S603 - our own program
         [sys.executable, "-m", "examples.demo", "--with-parent", "--state-dir", str(state)],
@@ -52,35 +55,38 @@ def main() -> int:
     return 1 if problems else code
 
 
-def forget(state: Path) -> int:
-    """Empty the checkout's ``state`` and ``logs``; return 0, or the exit code if that is refused."""
-    if state != CHECKOUT / "state":
-        _say(f"demo: FRESH=1 empties only the checkout's own state directory, not {state}")
-        return 2
+def forget(state: Path, logs: Path) -> int:
+    """Remove what the demo has left, and nothing else; return 0, or the exit code if that is refused."""
     from examples.demo.serve import already_served  # noqa: PLC0415 - the server's imports are slow
 
     if already_served(state / "demo") is not None:
         _say("demo: the site is being served by another process; end that first")
         return HOLDER_ALIVE
     state.mkdir(mode=0o700, exist_ok=True)
-    # the lock file stays: under a second file of this name a second orchestrator could run
     with (state / "orchestrator.lock").open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _say(
-                "demo: an orchestrator is running on this state directory; stop it first (^C, or see state/orchestrator.lock)"
-            )
+            _say("demo: an orchestrator is running on this state directory; stop it first")
             return HOLDER_ALIVE
-        for directory in (state, CHECKOUT / "logs"):
-            for entry in directory.iterdir():
-                if entry.name in (".gitignore", "orchestrator.lock"):
-                    continue
-                if entry.is_dir() and not entry.is_symlink():
-                    shutil.rmtree(entry)
-                else:
-                    entry.unlink()
+        remove(state / "demo")
+        for profile in ledger.profiles_of(QUEUE):
+            for kept in (state / "profiles", state / "downloads", state / "artifacts"):
+                remove(kept / profile)
+            for pattern in (f"sessions/{profile}.json*", f"workspaces/{profile}-*"):
+                for entry in state.glob(pattern):
+                    remove(entry)
+            for entry in logs.glob(f"{profile}.log*"):
+                remove(entry)
     return 0
+
+
+def remove(entry: Path) -> None:
+    """Remove a file or a directory, if it is there."""
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink(missing_ok=True)
 
 
 def is_ready(site: subprocess.Popen[bytes]) -> bool:

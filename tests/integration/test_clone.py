@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from core.durable import sweep_temporaries
 from core.errors import HolderAlive, NoSpace, OutsideRoot, TemplateLive, WorkspaceCorrupt, WorkspaceError
 from core.workspaces import clone, live, marker, removal, scratch, verify, version
 from core.workspaces.manager import WorkspaceManager
@@ -360,6 +361,7 @@ def test_a_kill_at_any_moment_leaves_nothing_half_visible(state_dir: Path, templ
             assert len(numbers) == 1
         fence += 1
     manager = WorkspaceManager(state_dir)
+    sweep_temporaries(state_dir)  # the orchestrator's, at its start
     manager.sweep(lambda _profile_id: False)
     assert list(root.iterdir()) == []
     assert scratch.strays(root, set()) == []

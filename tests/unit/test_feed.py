@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ID = "a profile ID of 1 to 32 of A-Z a-z 0-9 _ -, the first a letter or digit, and not a Windows device name"
 UNIQUE = "an ID that no other job has, whatever the case of its letters"
 SEVERAL = "several jobs of one profile need an `id` each"
-SECRET = "an account's own data never stands in a queue; type: ostler identity set <profile_id>"
+SECRET = "an account's own data never stands in a queue; type: .venv/bin/ostler identity set <profile_id> FIELD"
 
 
 @pytest.fixture

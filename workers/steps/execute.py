@@ -238,7 +238,11 @@ async def _try(stage: Stage, step: Step) -> bool:
 
 async def _body(name: str, body: Body, ctx: Context, seconds: float) -> None:
     with anyio.move_on_after(seconds):
-        await body(ctx)
+        try:
+            await body(ctx)
+        except SystemExit as exc:
+            # it is the step's end, not the worker's
+            raise StepFailed(name, f"the flow called sys.exit({exc.code!r})") from exc
         return
     raise StepTimedOut(name, f"it did not end within {seconds:g} s")
 

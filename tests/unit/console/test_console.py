@@ -244,7 +244,9 @@ def test_a_large_run_lists_only_what_is_not_done():
     assert any("and 5 more" in line for part in as_table(snapshot, 80) for line in drawn(part))
     small = Snapshot(others={}, done=done, total=1, ended={JobState.DONE: 1}, launched=1, stopping="drain")
     assert rows(small) == list(done.values())
-    assert as_lines(small)[-1] == "stopped: 1 done in 0:00"
+    assert as_lines(small)[-1] == "1 done in 0:00", "a stop that found everything done has stopped nothing"
+    cut_short = Snapshot(others={}, total=2, counts={"done": 1, "queued": 1}, launched=1, stopping="drain")
+    assert as_lines(cut_short)[-1].startswith("stopped: 1 done")
 
 
 def test_other_plain_lines():

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from core.errors import DurableWriteFailed
 from core.logs import configure_orchestrator, configure_worker
 from core.redaction import Redactor
 
@@ -107,7 +108,7 @@ def test_a_workers_log_is_for_people():
 def test_a_full_disk_is_not_the_loggers_fault(tmp_path):
     """Lines are lost, not the program; the next that fits says how many."""
     (tmp_path / "orchestrator.log").symlink_to("/dev/full")
-    with pytest.raises(OSError, match=r"orchestrator\.log"):
+    with pytest.raises(DurableWriteFailed, match=r"orchestrator\.log"):
         configure_orchestrator(tmp_path, Redactor())
     (tmp_path / "orchestrator.log").unlink()
     file = configure_orchestrator(tmp_path, Redactor())

@@ -792,3 +792,14 @@ async def test_secret_parameters_are_masked(theatre):
     flow, _ = two_steps(params=Params)
     await theatre.play(flow, params={"api_key": "key-of-somebody"})
     assert SecretLearnt(value="key-of-somebody") in theatre.control.sent
+
+
+async def test_a_flow_that_calls_exit_has_failed_its_step(theatre):
+    """``sys.exit`` in a step is a failure of that step, not a crash of its worker."""
+    flow = Flow()
+
+    @flow.step
+    async def leave(ctx):
+        raise SystemExit(3)
+
+    assert await theatre.play(flow) == Failed(step="leave", reason="the flow called sys.exit(3)")
