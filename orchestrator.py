@@ -198,6 +198,13 @@ def run(options: argparse.Namespace, chosen: Settings) -> int:
         return anyio.run(Dispatcher(ports, dispatch_settings(chosen, watch=options.watch), Stop()).run, number)
 
 
+def _say(text: object) -> None:
+    """Write to standard error; where nobody can read it, the exit code says it all the same."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
 def main(argv: Sequence[str]) -> int:
     """Return the exit code; errors that we can name are one message on standard error."""
     options = parse(argv)
@@ -205,16 +212,16 @@ def main(argv: Sequence[str]) -> int:
     try:
         return run(options, settings.load(flags, os.environ, cwd=Path.cwd()))
     except BadInput as exc:
-        sys.stderr.write(f"{exc}\n")
+        _say(exc)
         return ExitCode.BAD_INPUT
     except HolderAlive as exc:
-        sys.stderr.write(f"{exc}\n")
+        _say(exc)
         return ExitCode.HOLDER_ALIVE
     except OstlerError as exc:
-        sys.stderr.write(f"{exc}\n")
+        _say(exc)
         return ExitCode.HOST_FAULT
     except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted; the same command goes on\n")
+        _say("\ninterrupted; the same command goes on")
         return ExitCode.INTERRUPTED
 
 

@@ -127,6 +127,11 @@ class Attempt:
         # a heartbeat moves nothing, and what was learnt is the redactor's
         return []
 
+    def forgive(self, seconds: float) -> None:
+        """Move all deadlines: for so long nobody could have listened."""
+        self._hard += seconds
+        self._overdue += seconds
+
     def _extend(self, monotonic: float, limit: float) -> None:
         self._limit = max(limit, self._limits.progress)
         self._overdue = monotonic + self._limit

@@ -188,6 +188,9 @@ class Dispatcher:
             attempt, exit_ = await self._supervisor.run(claim)
         except Fenced:
             raise
+        except QueueUnavailable as exc:
+            log.error("queue_unavailable", job=claim.job.spec.id, reason=str(exc))
+            exit_ = Exit(returncode=None, spawn_error=str(exc))
         except Exception as exc:  # the bulkhead: a bug in supervising one profile must not end the others
             log.exception("supervision_failed", job=claim.job.spec.id)
             exit_ = Exit(returncode=None, spawn_error=f"supervision failed: {type(exc).__name__}")

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_LOOK = 1.0
+"""Seconds between two looks at the deadline."""
+_FROZEN = 2.0
+"""A look that comes so many seconds late tells of a freeze; a busy host is not so late."""
+
 
 class Supervisor:
     """Runs one claim to its end. What it returns is what was seen; what follows from it is decided elsewhere."""
@@ -139,15 +144,25 @@ class Supervisor:
         await child.send(Go())
 
     async def _reason_to_stop(self, attempt: Attempt) -> tuple[str, str]:
-        """Wait until there is one; progress moves the deadline while we wait."""
+        """Wait until there is one; progress moves the deadline while we wait.
+
+        A wait that took much longer than it should was no fault of the worker: we were frozen (``^Z``, a suspended host), and
+        what it has said meanwhile is still to be read.
+        """
+        clock = self._ports.clock
         while True:
             deadline, why = attempt.overdue_at()
-            left = deadline - self._ports.clock.monotonic()
-            if left <= 0:
+            before = clock.monotonic()
+            if deadline <= before:
                 return "timeout", why
-            with anyio.move_on_after(left):
+            pause = min(deadline - before, _LOOK)
+            with anyio.move_on_after(pause):
                 await self._stop.now.wait()
                 return "operator", "stopped by the operator"
+            lost = clock.monotonic() - before - pause
+            if lost > _FROZEN:
+                log.warning("orchestrator_was_frozen", job=attempt.claim.job.spec.id, seconds=round(lost, 1))
+                attempt.forgive(lost)
 
     async def _stop_ladder(self, child: Child, attempt: Attempt, reason: str, ended: anyio.Event) -> None:
         """Ask, wait, kill the tree."""

@@ -124,3 +124,10 @@ def test_the_last_word_is_kept_and_secrets_are_not_announced(attempt: Attempt) -
     note = take(attempt, messages.Note(name="workspace_rebuilt", data={"files": 3}))
     assert [type(event) for event in note] == [events.WorkerNoted]
     assert "j#2" in repr(attempt)
+
+
+def test_time_in_which_nobody_listened_is_forgiven(attempt: Attempt) -> None:
+    """A freeze of the orchestrator moves the deadlines, hard limit included."""
+    take(attempt, messages.StepStarted(step="b", try_=1, limit=500), 10.0)
+    attempt.forgive(50.0)
+    assert attempt.overdue_at()[0] == 150.0

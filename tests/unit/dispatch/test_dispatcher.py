@@ -754,3 +754,52 @@ async def test_a_claim_that_another_took_is_no_start() -> None:
     bench = Bench(queue=Snatched())
     bench.add("a")
     assert await bench.run() is ExitCode.DONE
+
+
+class FreezingClock(SystemClock):
+    """A clock that jumps once, as monotonic time does for a process that was stopped and went on."""
+
+    def __init__(self) -> None:
+        super().__init__(seed=1)
+        self.frozen_for = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.frozen_for
+
+
+async def test_a_frozen_orchestrator_blames_nobody() -> None:
+    """After a freeze longer than all limits, what the worker said meanwhile is read first, and its job ends well."""
+    bench = Bench(
+        lambda _c, _n: worker(Hold(), *DONE), msgspec.structs.replace(SETTINGS, retry=RetryPolicy(max_attempts=1))
+    )
+    bench.clock = FreezingClock()
+    bench.add("p")
+    async with anyio.create_task_group() as tasks:
+
+        async def operate() -> None:
+            await bench.sink.wait_for(events.AttemptStarted)
+            bench.clock.frozen_for = 3600.0
+            await anyio.sleep(1.2)
+            bench.launcher.spawned[0].release()
+
+        tasks.start_soon(operate)
+        assert await bench.run() is ExitCode.DONE
+
+
+async def test_a_disk_that_fills_at_the_start_of_an_attempt_is_a_host_fault() -> None:
+    """A process that could not be recorded is ended, and its job tried again at no cost."""
+
+    class Full(MemoryQueue):
+        full = True
+
+        def record_process(self, nonce: str, stamp: ProcessStamp) -> None:
+            if self.full:
+                self.full = False
+                raise QueueUnavailable(Path("queue.db"), "disk full")
+            super().record_process(nonce, stamp)
+
+    bench = Bench(queue=Full())
+    bench.add("p")
+    assert await bench.run() is ExitCode.DONE
+    assert [event.outcome for event in bench.seen(events.AttemptEnded)] == ["host_fault", "done"]
+    assert not bench.launcher.running
