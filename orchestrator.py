@@ -98,6 +98,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--retry-delay", metavar="SECONDS", help="before the first retry (default 1); doubles with each")
     add("--browser", metavar="PATH")
     add("--headed", action="store_true", default=None, help="show the browsers")
+    add("--screenshots", metavar="WHEN", help="off (default) or on-failure; they may show secrets")
+    add("--trace", metavar="WHEN", help="Playwright's: off (default), on-failure or always; it holds secrets")
     add("--no-sandbox", dest="sandbox", action="store_const", const=False, help="run browsers without their sandbox")
     return parser.parse_args(argv)
 
@@ -106,7 +108,8 @@ def dispatch_settings(chosen: Settings, *, watch: bool) -> DispatchSettings:
     """Return the dispatcher's share of the settings."""
     worker = WorkerSettings(
         state_dir=str(chosen.state_dir), log_dir=str(chosen.log_dir), browser=chosen.browser, headed=chosen.headed,
-        sandbox=chosen.sandbox, action_timeout=chosen.action_timeout,
+        sandbox=chosen.sandbox, action_timeout=chosen.action_timeout, screenshots=chosen.screenshots,
+        trace=chosen.trace,
     )  # fmt: skip
     limits = AttemptLimits(start=chosen.start_timeout, progress=chosen.progress_timeout, hard=chosen.timeout)
     return DispatchSettings(

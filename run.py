@@ -108,6 +108,7 @@ async def _attempt(hello: Hello, channel: WorkerChannel) -> Outcome:
     from core.state.selector_cache import FileSelectorCache
     from core.state.sessions import FileSessionStore
     from core.workspaces.manager import WorkspaceManager
+    from workers.artifacts import FileArtifacts
     from workers.failure import hide_typed
     from workers.output import mask_output
     from workers.record import Stores
@@ -128,6 +129,7 @@ async def _attempt(hello: Hello, channel: WorkerChannel) -> Outcome:
         selectors=FileSelectorCache(state_dir),
         workspaces=WorkspaceManager(state_dir, holder=locks.holder),
         browsers=_Browsers(hello.settings),
+        artifacts=FileArtifacts(state_dir),
         control=channel,
         clock=clock,
         redactor=redactor,
@@ -226,6 +228,10 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--no-sandbox", dest="sandbox", action="store_const", const=False, help="run the browser without its sandbox"
     )
+    parser.add_argument("--screenshots", metavar="WHEN", help="off (default) or on-failure; they may show secrets")
+    parser.add_argument(
+        "--trace", metavar="WHEN", help="Playwright's trace: off (default), on-failure or always; it holds secrets"
+    )
     parser.add_argument("--template", metavar="DIR", help="closed browser profile that a new profile starts from")
     parser.add_argument("--device", choices=("desktop", "mobile"))
     parser.add_argument("--state-dir", metavar="DIR")
@@ -249,7 +255,10 @@ def _by_hand(args: argparse.Namespace) -> int:
     from core import settings
     from core.errors import BadInput, OstlerError
 
-    flags = {name: getattr(args, name) for name in ("headed", "browser", "sandbox", "state_dir", "log_dir")}
+    flags = {
+        name: getattr(args, name)
+        for name in ("headed", "browser", "sandbox", "state_dir", "log_dir", "screenshots", "trace")
+    }
     try:
         chosen = settings.load(flags, os.environ, cwd=Path.cwd())
         return asyncio.run(_attempt_by_hand(args, chosen))
@@ -290,6 +299,8 @@ async def _attempt_by_hand(args: argparse.Namespace, chosen: settings.Settings) 
         headed=chosen.headed or args.keep_open,
         sandbox=chosen.sandbox,
         action_timeout=chosen.action_timeout,
+        screenshots=chosen.screenshots,
+        trace=chosen.trace,
         from_step=args.from_step,
         keep_open=args.keep_open,
     )

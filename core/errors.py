@@ -141,6 +141,10 @@ class DurableWriteFailed(OstlerError):
         super().__init__(f"{path} was not written ({reason}); the previous version is intact")
 
 
+class ArtifactRefused(OstlerError):
+    """A file is too large to be kept for people to look at, or there are too many."""
+
+
 class StateCorrupt(OstlerError):
     """A state file is damaged, and so is its previous generation; the bytes are kept for inspection."""
 

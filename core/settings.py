@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 
+from core.domain.messages import Screenshots, Trace
 from core.domain.retention import Retention
 from core.domain.retry import RetryPolicy
 from core.errors import BadInput, Problem
@@ -42,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         headed: show browsers.
         sandbox: None: on, unless the user is root.
         action_timeout: Playwright's own, below every step's.
+        screenshots: ``on-failure`` or ``off``; they may show secrets.
+        trace: Playwright's: ``on-failure``, ``always`` or ``off``; it holds secrets.
         max_attempts: failing attempts a job may have.
         poison_limit: consecutive crashes that quarantine a job.
         retry_delay: before the first retry; doubles.
@@ -66,6 +69,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     headed: bool = False
     sandbox: bool | None = None
     action_timeout: float = 10.0
+    screenshots: Screenshots = "off"
+    trace: Trace = "off"
     max_attempts: int = 3
     poison_limit: int = 3
     retry_delay: float = 1.0
@@ -111,6 +116,7 @@ _LEAST: Mapping[str, float] = {
     "log_rate": 1024,
 }
 _PATHS = frozenset({"state_dir", "log_dir", "flow", "browser"})
+_CHOICES: Mapping[str, tuple[str, ...]] = {"screenshots": get_args(Screenshots), "trace": get_args(Trace)}
 _IN_RETENTION = "retention."
 _RETENTION = tuple(_IN_RETENTION + name for name in Retention.__struct_fields__)
 
@@ -191,7 +197,7 @@ def _limit(raw: Any) -> float | str | None:
     return value if 0 <= value < float("inf") else None
 
 
-def _convert(values: dict[str, Any], name: str, raw: Any, base: Path) -> tuple[str, str] | None:  # noqa: PLR0911 - one way out a mistake
+def _convert(values: dict[str, Any], name: str, raw: Any, base: Path) -> tuple[str, str] | None:  # noqa: C901, PLR0911 - one way out a mistake
     fields = {field.name: field for field in msgspec.structs.fields(Settings)}
     if name in _RETENTION:
         values[name] = _limit(raw)
@@ -207,6 +213,8 @@ def _convert(values: dict[str, Any], name: str, raw: Any, base: Path) -> tuple[s
         path = (base / Path(raw).expanduser()).resolve()
         values[name] = str(path) if name in ("flow", "browser") else path
         return None
+    if name in _CHOICES and raw not in _CHOICES[name]:
+        return " or ".join(_CHOICES[name]), repr(raw)
     try:
         value = msgspec.convert(raw, fields[name].type, strict=not isinstance(raw, str))
     except msgspec.ValidationError as exc:

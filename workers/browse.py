@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
@@ -12,12 +12,16 @@ import msgspec
 
 from core.browser.port import BrowserRequest
 from core.domain.messages import BrowserClosed, BrowserStarted, Progress, StepCommitted
-from core.errors import BrowserError, BrowserNotFound, BrowserRefused, StepError
+from core.errors import BrowserError, BrowserLost, BrowserNotFound, BrowserRefused, StepError
 from core.profiles.port import timestamp
 from core.state.port import LoginState
+from workers.port import AttemptKey
+from workers.steps.evidence import Evidence
 from workers.steps.execute import Stage, commit, export, is_authenticated, prepare, run_step, unless_lost
 from workers.steps.flow import Step
 from workers.steps.local_storage import put_back
+from workers.steps.network import NetworkAccount, host_of
+from workers.steps.trace import Tracer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 _LAUNCH_LIMIT = 90.0
 _SNAPSHOT_LIMIT = 600.0
 _KEEP_OPEN_TICK = 10.0
+_SIZES_LIMIT = 1.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,17 @@ class Browsing:
         self._reporter = reporter
         self._todo = list(run.todo)
         self._doubts_login = False
+        hello, job = run.hello, run.hello.job
+        shared: dict[str, Any] = {
+            "key": AttemptKey(job.profile_id, job.id, hello.attempt),
+            "artifacts": ports.artifacts,
+            "control": ports.control,
+            "record": run.record,
+            "log": reporter.log,
+        }
+        self._evidence = Evidence(**shared, screenshots=hello.settings.screenshots == "on-failure")
+        self._tracer = Tracer(**shared, when=hello.settings.trace)
+        self._network = NetworkAccount(host_of(run.proxy) if run.proxy else None)
 
     async def without_browser(self) -> None:
         """Run the steps of a flow that wants none."""
@@ -67,6 +83,12 @@ class Browsing:
             StepError, NeedsPerson: a step.
             BrowserError: the browser did not start, not even in a new copy, or was lost.
         """
+        try:
+            return await self._browsers(workspace, template)
+        finally:
+            self._reporter.say_network(self._network)
+
+    async def _browsers(self, workspace: Workspace, template: Path | None) -> Workspace:
         rebuilt = False
         while True:
             self._reporter.enter("launch", _LAUNCH_LIMIT)
@@ -102,10 +124,14 @@ class Browsing:
         try:
             async with self._ports.browsers.open(self._request(workspace)) as browser:
                 opened = True
+                self._evidence.watch(browser.context)
+                self._network.watch(browser.context)
+                await self._tracer.start(browser.context)
                 try:
                     pause = await unless_lost(browser, partial(self._use, browser, workspace))
                 except Exception as exc:  # noqa: BLE001 - raised below, when the browser is closed in order
                     failed = exc
+                await self._last_look(browser, workspace, failed)
                 if pause is None:
                     await self._keep_open(browser, failed)
         except BrowserError as exc:
@@ -123,6 +149,15 @@ class Browsing:
         if failed is not None:
             raise failed
         return pause
+
+    async def _last_look(self, browser: OpenBrowser, workspace: Workspace, failed: Exception | None) -> None:
+        """What is to be known of a browser before it is closed; a few seconds at the most."""
+        step = self._reporter.phase
+        if isinstance(failed, BrowserLost):
+            await self._evidence.keep(step, failed, None)
+        if not isinstance(failed, _LoginLost):
+            await self._tracer.stop(browser.context, failed, step=step, temp_dir=workspace.temp_dir)
+        await self._network.settle(_SIZES_LIMIT)
 
     async def _use(self, browser: OpenBrowser, workspace: Workspace) -> _Pause | None:
         await anyio.to_thread.run_sync(
@@ -210,6 +245,7 @@ class Browsing:
             control=self._ports.control,
             clock=self._ports.clock,
             browser=browser,
+            evidence=self._evidence,
         )
 
     def _request(self, workspace: Workspace) -> BrowserRequest:

@@ -14,6 +14,8 @@ from core.domain.messages import (
     Finished,
     Go,
     Hello,
+    Kept,
+    Network,
     Note,
     Phase,
     Planned,
@@ -173,7 +175,7 @@ def _read(path: Path, position: int) -> bytes:
         return os.pread(file.fileno(), _CHUNK, position)
 
 
-def _line(message: Up) -> str:  # noqa: PLR0911 - one per message
+def _line(message: Up) -> str:  # noqa: C901, PLR0911 - one per message
     match message:
         case Ready():
             return f"started: pid {message.process.pid}"
@@ -194,6 +196,11 @@ def _line(message: Up) -> str:  # noqa: PLR0911 - one per message
         case Note():
             data = ", ".join(f"{name}={value}" for name, value in message.data.items())
             return f"note {message.name}" + (f": {data}" if data else "")
+        case Kept():
+            return f"kept {', '.join(message.files)}" + (" (sensitive)" if message.sensitive else "")
+        case Network():
+            through = f" through {message.proxy}" if message.proxy else ""
+            return f"network: {message.requests} requests, {message.failures} failed, {message.received} bytes{through}"
         case _:
             return ""
 

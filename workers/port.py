@@ -1,10 +1,13 @@
-"""What a run needs from the other side of its control channel."""
+"""What a run needs besides the ports of ``core``: the other side of its control channel, and a place for its artifacts."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from core.domain.messages import Go, Stop, Up
 
 
@@ -31,4 +34,44 @@ class Control(Protocol):
 
     async def drain(self, seconds: float) -> None:
         """Wait until everything queued is sent, at most that long."""
+        ...
+
+
+@dataclass(frozen=True)
+class AttemptKey:
+    """Which attempt files belong to: the attempt's number, its job and its profile."""
+
+    profile_id: str
+    job: str
+    number: int
+
+
+class Artifacts(Protocol):
+    """Where files for people are kept. Laws: names are made safe, nothing is overwritten, files are 0600, and what is returned
+    is the path relative to the state directory.
+    """
+
+    def keep(self, of: AttemptKey, name: str, data: bytes) -> str:
+        """Keep these bytes under this name, or the next free one.
+
+        Raises:
+            ArtifactRefused: too large, or too many.
+            DurableWriteFailed: it could not be written.
+        """
+        ...
+
+    def take_in(self, of: AttemptKey, name: str, file: Path) -> str:
+        """Move a file here.
+
+        Raises:
+            ArtifactRefused, DurableWriteFailed: it stays where it is.
+        """
+        ...
+
+    def is_first(self, of: AttemptKey, kind: str) -> bool:
+        """Whether this kind of failure was not asked for before in this job, by this attempt or an earlier one; durable.
+
+        Raises:
+            DurableWriteFailed: it could not be noted.
+        """
         ...

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from core.domain.messages import Up
     from workers.port import Control
     from workers.record import Secrets
+    from workers.steps.network import NetworkAccount
 
 
 class Reporter:
@@ -38,6 +39,21 @@ class Reporter:
         masked = {key: self.secrets.mask(value) if isinstance(value, str) else value for key, value in data.items()}
         self._control.send(Note(name=name, data=masked))
         self.log.info(name, **masked)
+
+    def say_network(self, account: NetworkAccount) -> None:
+        """Say what the browsers asked of the network, if anything."""
+        used = account.summary(self.secrets.mask)
+        if used.requests:
+            self._control.send(used)
+            self.log.info(
+                "network_used",
+                requests=used.requests,
+                failures=used.failures,
+                received=used.received,
+                sent=used.sent,
+                proxy=used.proxy,
+                hosts=[host.host for host in used.hosts],
+            )
 
     def send(self, message: Up) -> None:
         """Send any other message."""

@@ -16,8 +16,10 @@ from core.profiles.port import ProfileMetadata
 from core.redaction import proxy_password
 from core.state.port import LoginState, Stored
 from workers.failure import NotAccepted, UnmetRequirement
+from workers.port import AttemptKey
 from workers.record import Record
 from workers.steps.context import AttemptFacts, Context
+from workers.steps.files import Files
 from workers.steps.flow import Flow, Step
 from workers.steps.locate import Locator
 
@@ -114,7 +116,7 @@ def restore(hello: Hello, ports: Ports, reporter: Reporter, record: Record) -> R
         attempt=hello.attempt,
         device=session.platform,
         params=params,
-        downloads_dir=Path(hello.settings.state_dir) / "downloads" / job.profile_id,
+        files=_files(hello, ports, record),
     )
     locator = Locator(ports.selectors, flow.name, job.profile_id, ports.clock)
     ctx = Context(facts, record, locator, ports.control, reporter.log)
@@ -125,6 +127,18 @@ def restore(hello: Hello, ports: Ports, reporter: Reporter, record: Record) -> R
     reporter.log.info("planned", done=list(done), todo=[step.name for step in todo])
     _expect_requirements(session, [step.spec for step in todo])
     return Restored(hello=hello, metadata=metadata, flow=flow, record=record, ctx=ctx, todo=todo, proxy=proxy)
+
+
+def _files(hello: Hello, ports: Ports, record: Record) -> Files:
+    state_dir, job = Path(hello.settings.state_dir), hello.job
+    return Files(
+        state_dir=state_dir,
+        downloads_dir=state_dir / "downloads" / job.profile_id,
+        artifacts=ports.artifacts,
+        key=AttemptKey(job.profile_id, job.id, hello.attempt),
+        control=ports.control,
+        mask=record.mask,
+    )
 
 
 def _to_do(flow: Flow, session: SessionState, start: str | None) -> list[Step]:

@@ -40,7 +40,7 @@ from core.state.port import SelectorCache
 from core.workspaces.port import Workspaces
 from workers.browse import Browsing, save_metadata
 from workers.failure import Stopped, outcome_of
-from workers.port import Control
+from workers.port import Artifacts, Control
 from workers.record import Record, Secrets, Stores
 from workers.report import Reporter
 from workers.restore import Found, Restored, restore, take_over
@@ -82,6 +82,7 @@ class Ports:
         selectors: the shared cache.
         workspaces: private copies of browser data.
         browsers: opens them.
+        artifacts: files for people.
         control: the other side of the channel.
         clock: time.
         redactor: masks secrets in this process.
@@ -95,6 +96,7 @@ class Ports:
     selectors: SelectorCache
     workspaces: Workspaces
     browsers: BrowserProvider
+    artifacts: Artifacts
     control: Control
     clock: Clock
     redactor: Redactor

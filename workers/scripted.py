@@ -1,4 +1,4 @@
-"""A control channel without another side: for tests, and for trying a flow in a notebook."""
+"""A control channel without another side, and artifacts in memory: for tests, and for trying a flow in a notebook."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 
 from core.domain.messages import Go, Stop
+from workers.artifacts import numbered, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from core.domain.messages import Up
+    from workers.port import AttemptKey
 
 M = TypeVar("M")
 
@@ -60,3 +63,36 @@ class ScriptedControl:
 
     async def drain(self, seconds: float) -> None:
         """Nothing waits here."""
+
+
+class MemoryArtifacts:
+    """Keeps files in a dict; several attempts may share it.
+
+    Attributes:
+        files: content by path.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self._kinds: set[tuple[str, str, str]] = set()
+
+    def keep(self, of: AttemptKey, name: str, data: bytes) -> str:
+        """Keep bytes; see the port."""
+        directory, number = f"artifacts/{of.profile_id}/{of.number}", 1
+        while (path := f"{directory}/{numbered(safe_name(name), number)}") in self.files:
+            number += 1
+        self.files[path] = data
+        return path
+
+    def take_in(self, of: AttemptKey, name: str, file: Path) -> str:
+        """Move a file in; see the port."""
+        kept = self.keep(of, name, file.read_bytes())
+        file.unlink()
+        return kept
+
+    def is_first(self, of: AttemptKey, kind: str) -> bool:
+        """Whether this kind was not asked for before; see the port."""
+        asked = (of.profile_id, of.job, kind)
+        first = asked not in self._kinds
+        self._kinds.add(asked)
+        return first

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from core.console.wording import OUTCOME, STYLE, duration, one_line, said
 from core.domain.model import TERMINAL, JobState
+from core.domain.snapshot import KEPT_EVIDENCE
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -50,6 +51,24 @@ def unlisted(snapshot: Snapshot) -> str:
     return f"and {more} more that are not done; logs/events.jsonl has them all" if more > 0 else ""
 
 
+def footnotes(snapshot: Snapshot) -> list[str]:
+    """Say what the run asked of the network, and where what it kept for people is."""
+    notes: list[str] = []
+    network = snapshot.network
+    if network.requests:
+        size = f"{network.bytes / 1e6:.1f} MB"
+        notes.append(f"network: {_number(network.requests, 'request')}, {network.failures} failed, {size}")
+    if snapshot.evidence:
+        more = ", …" if len(snapshot.evidence_at) == KEPT_EVIDENCE < snapshot.evidence else ""
+        places = ", ".join(map(one_line, snapshot.evidence_at))
+        notes.append(f"evidence, below the state directory: {places}{more}")
+    return notes
+
+
+def _number(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
 def as_lines(snapshot: Snapshot) -> list[str]:
     """Return the report as aligned plain text, reasons uncut."""
     lines: list[str] = []
@@ -66,6 +85,7 @@ def as_lines(snapshot: Snapshot) -> list[str]:
         ]
     if left_out := unlisted(snapshot):
         lines.append(left_out)
+    lines += footnotes(snapshot)
     lines.append(summary(snapshot))
     return lines
 
@@ -93,6 +113,7 @@ def as_table(snapshot: Snapshot, width: int) -> list[RenderableType]:
             parts += [Text(f"{profile}: {_short(reason)}") for _, (profile, *_, reason) in cells if reason]
     if left_out := unlisted(snapshot):
         parts.append(Text(left_out, style="dim"))
+    parts += [Text(note, style="dim") for note in footnotes(snapshot)]
     parts.append(Text(summary(snapshot), style="bold"))
     return parts
 

@@ -121,6 +121,10 @@ class Attempt:
                 self._extend(monotonic, self._limit)
             case messages.Note(name=name, data=data):
                 return [events.WorkerNoted(name=name, data=data, **of)]
+            case messages.Kept():
+                return [events.ArtifactsKept(**msgspec.structs.asdict(message), **of)]
+            case messages.Network():
+                return [events.NetworkUsed(**msgspec.structs.asdict(message), **of)]
             case messages.Finished(outcome=outcome):
                 self.reported = outcome
                 self._extend(monotonic, self._limits.progress)

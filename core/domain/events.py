@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from core.domain.model import HostTraffic
+
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     at: float
@@ -123,6 +125,33 @@ class WorkerNoted(_OfAttempt, frozen=True, kw_only=True, tag="worker_noted"):
     data: dict[str, Any]
 
 
+class ArtifactsKept(_OfAttempt, frozen=True, kw_only=True, tag="artifacts_kept"):
+    """Files for people were kept: paths are relative to the state directory. ``why``: the kind of error, ``trace``, or
+    ``kept by the flow``. ``sensitive``: some of them may show secrets, and nothing could be taken out.
+    """
+
+    step: str
+    why: str
+    files: tuple[str, ...]
+    sensitive: bool = False
+
+
+class NetworkUsed(_OfAttempt, frozen=True, kw_only=True, tag="network_used"):
+    """What an attempt's browsers asked of the network, sent when the last of them is closed; an attempt that was killed has
+    none. ``hosts`` are the busiest, ``more_hosts`` counts those left out; totals include them. ``received`` and ``sent`` are
+    bytes, those of ``unmeasured`` requests left out. ``proxy`` is host and port.
+    """
+
+    requests: int
+    failures: int
+    received: int
+    sent: int
+    unmeasured: int = 0
+    proxy: str | None = None
+    hosts: tuple[HostTraffic, ...] = ()
+    more_hosts: int = 0
+
+
 class AttemptEnded(_OfAttempt, frozen=True, kw_only=True, tag="attempt_ended"):
     """The attempt's tree is gone and its outcome is recorded."""
 
@@ -174,6 +203,8 @@ Event = (
     | StepCommitted
     | StepFailed
     | WorkerNoted
+    | ArtifactsKept
+    | NetworkUsed
     | AttemptEnded
     | JobChanged
     | StopAsked

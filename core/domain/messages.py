@@ -8,13 +8,16 @@ takes the profile's lock and answers ``Ready`` (or ``Finished(Busy)``); the pare
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-from core.domain.model import JobSpec, ProcessStamp
+from core.domain.model import HostTraffic, JobSpec, ProcessStamp
 from core.domain.outcome import Outcome
 from core.domain.session import StepSpec
+
+Screenshots = Literal["off", "on-failure"]
+Trace = Literal["off", "on-failure", "always"]
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +33,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         close_timeout: seconds a clean close of the browser may take.
         from_step: by hand only: start at this step.
         keep_open: by hand only: leave the browser open at the end, until it is closed.
+        screenshots: ``on-failure`` or ``off``.
+        trace: of Playwright: ``on-failure``, ``always`` or ``off``.
     """
 
     state_dir: str
@@ -41,6 +46,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     close_timeout: float = 5.0
     from_step: str | None = None
     keep_open: bool = False
+    screenshots: Screenshots = "off"
+    trace: Trace = "off"
 
 
 # --- down: orchestrator to worker ------------------------------------------------------------------------------------
@@ -152,6 +159,28 @@ class Note(msgspec.Struct, frozen=True, kw_only=True, tag="note"):
     data: dict[str, Any]
 
 
+class Kept(msgspec.Struct, frozen=True, kw_only=True, tag="kept"):
+    """Files for people were kept: evidence of a failure, a trace, what the flow's author wanted."""
+
+    step: str
+    why: str
+    files: tuple[str, ...]
+    sensitive: bool
+
+
+class Network(msgspec.Struct, frozen=True, kw_only=True, tag="network"):
+    """What this attempt's browsers asked of the network; see the event of the same name."""
+
+    requests: int
+    failures: int
+    received: int
+    sent: int
+    unmeasured: int
+    proxy: str | None
+    hosts: tuple[HostTraffic, ...]
+    more_hosts: int
+
+
 class SecretLearnt(msgspec.Struct, frozen=True, kw_only=True, tag="secret"):
     """A value that the orchestrator's pump must mask from now on. Travels on this socket only, and is kept in memory."""
 
@@ -176,6 +205,8 @@ Up = (
     | Progress
     | Heartbeat
     | Note
+    | Kept
+    | Network
     | SecretLearnt
     | Finished
 )

@@ -63,6 +63,24 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     proxy: str | None = None
 
 
+class HostTraffic(msgspec.Struct, frozen=True, kw_only=True):
+    """What an attempt's browsers asked of one host.
+
+    Attributes:
+        host: name, and port where it is not the usual one.
+        requests: how many.
+        failures: those without an answer, or answered with 400 and up.
+        received: bytes of headers and bodies, as they travelled.
+        sent: bytes of headers and bodies.
+    """
+
+    host: str
+    requests: int = 0
+    failures: int = 0
+    received: int = 0
+    sent: int = 0
+
+
 _IDENTITY_ONLY = ("id", "priority", "not_before")
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from core.domain.events import Event
 
 KEPT_DONE = 50
+KEPT_EVIDENCE = 3
 SAMPLES = 101
 """How many of the latest durations a median is taken from."""
 
@@ -60,6 +61,14 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     retry_at: float | None = None
 
 
+class NetworkTotal(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests, those that failed, and bytes both ways."""
+
+    requests: int = 0
+    failures: int = 0
+    bytes: int = 0
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """A run.
 
@@ -80,6 +89,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         stopping: ``drain`` or ``now`` once a stop was asked for.
         exit_code: once the run has ended.
         counts: jobs by state over the whole queue, once the run has ended.
+        network: what browsers asked for, and how much travelled.
+        evidence: how many times something was kept for people.
+        evidence_at: the first ``KEPT_EVIDENCE`` directories it is in, relative to the state directory.
     """
 
     run: int = 0
@@ -100,6 +112,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int | None = None
     counts: Mapping[str, int] = msgspec.field(default_factory=dict)
     seconds: float = 0.0
+    network: NetworkTotal = NetworkTotal()
+    evidence: int = 0
+    evidence_at: tuple[str, ...] = ()
 
     @property
     def finished(self) -> int:
@@ -162,6 +177,16 @@ def fold(snapshot: Snapshot, event: Event) -> Snapshot:  # noqa: C901, PLR0911, 
             return _attempt_ended(now, event)
         case ev.JobChanged():
             return _job_changed(now, event)
+        case ev.NetworkUsed():
+            total = NetworkTotal(
+                requests=now.network.requests + event.requests,
+                failures=now.network.failures + event.failures,
+                bytes=now.network.bytes + event.received + event.sent,
+            )
+            return msgspec.structs.replace(now, network=total)
+        case ev.ArtifactsKept(files=files):
+            seen = dict.fromkeys((*now.evidence_at, *(file.rpartition("/")[0] for file in files)))
+            return msgspec.structs.replace(now, evidence=now.evidence + 1, evidence_at=tuple(seen)[:KEPT_EVIDENCE])
         case ev.StopAsked(how=how):
             return msgspec.structs.replace(now, stopping=how)
         case ev.RunEnded():

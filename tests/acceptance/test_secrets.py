@@ -43,7 +43,8 @@ def test_no_canary_gets_out(tmp_path: Path) -> None:
     for job in jobs:
         give_identity(fleet, str(job["profile_id"]))
     queue.write_text(json.dumps({"defaults": shared, "jobs": jobs}))
-    orchestrator = fleet.start(queue, "--retry-delay", 0.1, "--launch-interval", 0)
+    everything_kept = ("--screenshots", "on-failure", "--trace", "always")
+    orchestrator = fleet.start(queue, "--retry-delay", 0.1, "--launch-interval", 0, *everything_kept)
     seen = set()
     while orchestrator.poll() is None:
         for kind in children_of(orchestrator.pid).values():
@@ -55,7 +56,7 @@ def test_no_canary_gets_out(tmp_path: Path) -> None:
     places = {"processes": "\n".join(seen), "terminal": fleet.output()}
     for path in [*fleet.state.rglob("*"), *fleet.logs.rglob("*")]:
         relative = str(path.relative_to(tmp_path))
-        if path.is_file() and not any(keeper in relative for keeper in KEEPERS):
+        if path.is_file() and not any(keeper in relative for keeper in (*KEEPERS, "/SENSITIVE-")):
             places[relative] = path.read_bytes().decode("utf-8", "replace")
     assert "logs/types.log" in places and "logs/events.jsonl" in places
     hits = [
@@ -66,6 +67,14 @@ def test_no_canary_gets_out(tmp_path: Path) -> None:
         if shape in text
     ]
     assert hits == []
+    for profile in ("types", "crashes"):
+        texts = {name: text for name, text in places.items() if f"artifacts/{profile}/1/" in name}
+        assert {name.partition(".")[2] for name in texts} == {"html", "console.txt", "requests.txt", "txt"}, (
+            texts.keys()
+        )
+        assert all("[redacted]" in text for text in texts.values()), "the evidence itself is there"
+        marked = {path.suffix for path in (fleet.state / "artifacts" / profile / "1").glob("SENSITIVE-*")}
+        assert marked == {".png", ".zip"}
     assert "careless" in places["logs/types.log"], "the log lines themselves are there"
     for path in [*fleet.state.rglob("*"), *fleet.logs.rglob("*")]:
         if not path.is_symlink():

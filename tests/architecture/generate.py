@@ -95,6 +95,9 @@ def _type(hint: object) -> str:
     if origin is dict:
         value = typing.get_args(hint)[1]
         return "object" if value is typing.Any else f"object of {_type(value)}"
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        inner = typing.get_type_hints(hint)
+        return f"objects with {', '.join(f'`{name}` {_type(inner[name])}' for name in hint.__struct_fields__)}"
     return names[hint]
 
 

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import copy
-import os
-import re
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import anyio
-import anyio.to_thread
 import msgspec
 
 from core.domain.messages import Progress
 from core.domain.session import RESERVED
 from core.errors import NeedsPerson
 from workers.record import ONCE_KEY, STARTED, as_json
+from workers.steps.files import Files
 from workers.steps.locate import TIMEOUT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from playwright.async_api import BrowserContext, Page
     from playwright.async_api import Locator as PageLocator
     from structlog.typing import FilteringBoundLogger
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
     from workers.port import Control
     from workers.record import Record
     from workers.steps.locate import Locator
-
-_UNSAFE = re.compile(r"[^\w.\- ]+")
 
 
 class AttemptFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,14 +36,14 @@ class AttemptFacts(msgspec.Struct, frozen=True, kw_only=True):
         attempt: its number, from 1.
         device: desktop or mobile.
         params: the flow's parameters, as its ``params`` type; None where it declares none.
-        downloads_dir: ``state/downloads/<id>``.
+        files: where downloads and artifacts go.
     """
 
     profile_id: str
     attempt: int
     device: str
     params: Any
-    downloads_dir: Path
+    files: Files
 
 
 class IdentityView:
@@ -215,23 +211,30 @@ class Context:
         return found
 
     async def download(self, trigger: PageLocator | Callable[[], Awaitable[object]]) -> Path:
-        """Return the file that a click on ``trigger`` (or a call of it) downloads, in ``state/downloads/<id>/``, 0600."""
+        """Return the file that a click on ``trigger`` (or a call of it) downloads, in ``state/downloads/<id>/``, 0600.
+
+        Nothing is overwritten: another file of the same name becomes ``name-2.pdf``; the same file again is kept once.
+        """
         async with self.page.expect_download() as info:
             if callable(trigger):
                 await trigger()
             else:
                 await trigger.click()
-        download = await info.value
-        name = _UNSAFE.sub("_", download.suggested_filename).strip(" .")[-120:] or "download"
-        folder = self._facts.downloads_dir
-        target, partial = folder / name, folder / f".{name}.partial"
-        await anyio.to_thread.run_sync(lambda: folder.mkdir(mode=0o700, parents=True, exist_ok=True))
-        try:
-            await download.save_as(partial)
-            await anyio.to_thread.run_sync(_settle, partial, target)
-        finally:
-            await anyio.to_thread.run_sync(lambda: partial.unlink(missing_ok=True))
-        return target
+        return await self._facts.files.settle(await info.value)
+
+    async def artifact(self, name: str, data: str | bytes) -> Path:
+        """Keep something for people to look at, as ``state/artifacts/<id>/<attempt>/<name>``, 0600; return its path.
+
+        Nothing is overwritten. In text, and in bytes that are UTF-8, known secrets are masked; other bytes stay as they are.
+
+        Args:
+            name: a file name; what no file name may hold is replaced.
+            data: at most 20 MB; an attempt may keep 100 files.
+
+        Raises:
+            ArtifactRefused: too large, or too many.
+        """
+        return await self._facts.files.keep(self._step, name, data)
 
     # --- notes -------------------------------------------------------------------------------------------------------
 
@@ -283,13 +286,3 @@ class Context:
         """The step was committed: learn its selectors."""
         self.outputs.forget()
         self._locator.confirm()
-
-
-def _settle(partial: Path, target: Path) -> None:
-    partial.chmod(0o600)
-    descriptor = os.open(partial, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    partial.replace(target)

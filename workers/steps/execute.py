@@ -32,6 +32,7 @@ from workers.failure import reason_of
 from workers.port import Control
 from workers.record import STARTED, Record
 from workers.steps.context import Context
+from workers.steps.evidence import Evidence
 from workers.steps.flow import Flow
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Stage:
         control: the other side of the channel.
         clock: for durations.
         browser: None for a flow without one.
+        evidence: keeps what a failure leaves; None without a browser.
     """
 
     flow: Flow
@@ -73,6 +75,7 @@ class Stage:
     control: Control
     clock: Clock
     browser: OpenBrowser | None
+    evidence: Evidence | None = None
 
 
 async def unless_lost(browser: OpenBrowser | None, body: Callable[[], Awaitable[T]]) -> T:
@@ -131,10 +134,14 @@ async def prepare(stage: Stage) -> None:
         await _body(PREPARE, stage.flow.on_prepare, stage.ctx, PREPARE_TIMEOUT)
     except NeedsPerson as exc:
         raise NeedsPerson(PREPARE, exc.reason) from exc
-    except (StepError, *_FATAL):
+    except _FATAL:
+        raise
+    except StepError as exc:
+        await _keep_evidence(stage, PREPARE, exc)
         raise
     except Exception as exc:
         await _raise_if_lost(stage, exc)
+        await _keep_evidence(stage, PREPARE, exc)
         raise StepFailed(PREPARE, reason_of(exc, stage.record.mask)) from exc
 
 
@@ -175,6 +182,7 @@ async def run_step(stage: Stage, step: Step) -> bool:
             stage.ctx.log.warning(
                 "step_failed", try_=try_, will_retry=again, exc_info=not isinstance(exc, StepError), reason=reason
             )
+            await _keep_evidence(stage, spec.name, exc)
             if not again:
                 raise type(failure)(spec.name, reason) from exc
             if isinstance(exc, StepTimedOut):
@@ -259,6 +267,11 @@ async def _answer(check: Check, ctx: Context, seconds: float) -> bool | None:
             return None
     ctx.log.info("check_timed_out", seconds=seconds)
     return None
+
+
+async def _keep_evidence(stage: Stage, step: str, error: Exception) -> None:
+    if stage.evidence is not None and stage.browser is not None:
+        await stage.evidence.keep(step, error, stage.ctx.page)
 
 
 async def _freshen(stage: Stage) -> None:

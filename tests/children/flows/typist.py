@@ -31,6 +31,17 @@ async def type_secrets(ctx: Context) -> None:
     ctx.log.info("careless", password=password, text=f"seed {seed}")
     ctx.progress(f"typing {password}")
     await ctx.page.goto("data:text/html,<title>nothing here</title>")
+    await ctx.page.evaluate(
+        """([password, seed, key]) => {
+            document.body.innerHTML = `<p></p><input type=password><script>var seed = ${JSON.stringify(seed)}</script>`;
+            document.querySelector("p").textContent = `${password} ${seed} ${key}`;
+            document.querySelector("input").setAttribute("value", password);
+            console.error("a careless page prints", password, seed, key, btoa(key));
+            return fetch(`http://127.0.0.1:9/?password=${encodeURIComponent(password)}&key=${key}`).catch(() => null);
+        }""",
+        [password, seed, key],
+    )
+    await ctx.artifact("careless.txt", f"{password} {seed} {key}")
     if ctx.params.crash:
         raise RuntimeError(f"a careless message with {seed} and {key}")
     await ctx.page.fill("#password", password, timeout=300)

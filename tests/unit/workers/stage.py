@@ -19,10 +19,11 @@ from core.state.port import LoginState
 from core.workspaces.memory import MemoryWorkspaces
 from workers.record import Stores
 from workers.runner import Ports, run
-from workers.scripted import ScriptedControl
+from workers.scripted import MemoryArtifacts, ScriptedControl
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from core.browser.port import BrowserRequest
     from core.domain.outcome import Outcome
@@ -52,10 +53,18 @@ class Match:
 class Page:
     """A page that shows the selectors it is given."""
 
-    def __init__(self, url: str = "https://shop.example/cart?x=1") -> None:
+    def __init__(self, url: str = "https://shop.example/cart?x=1", context: Any = None) -> None:
+        self.context = context
+        self.html = "<html></html>"
         self.url = url
         self.visible: set[str] = set()
         self.asked: list[str] = []
+
+    async def content(self) -> str:
+        return self.html
+
+    async def screenshot(self, **_options: object) -> bytes:
+        return b"\x89PNG"
 
     def locator(self, selector: str) -> Match:
         return Match(self, selector)
@@ -67,6 +76,40 @@ class Page:
         return Match(self, f"text:{text}")
 
 
+class Tracing:
+    """Playwright's tracing: notes where it is to write."""
+
+    def __init__(self) -> None:
+        self.running = False
+        self.saved: Path | None = None
+
+    async def start(self, **_options: object) -> None:
+        self.running = True
+
+    async def stop(self, *, path: Path) -> None:
+        self.running = False
+        self.saved = path
+
+
+class BrowserContext:
+    """A context that tells listeners what the test says."""
+
+    def __init__(self) -> None:
+        self.tracing = Tracing()
+        self.jar: list[dict[str, Any]] = []
+        self._listeners: dict[str, list[Any]] = {}
+
+    def on(self, event: str, listener: Any) -> None:
+        self._listeners.setdefault(event, []).append(listener)
+
+    def tell(self, event: str, what: Any) -> None:
+        for listener in self._listeners[event]:
+            listener(what)
+
+    async def cookies(self) -> list[dict[str, Any]]:
+        return self.jar
+
+
 class Browser:
     """An open browser of the script."""
 
@@ -76,15 +119,15 @@ class Browser:
 
     def __init__(self, script: Browsers) -> None:
         self._script = script
-        self.context: Any = object()
+        self.context: Any = BrowserContext()
         self.lost = anyio.Event()
-        self.pages = [Page()]
+        self.pages = [Page(context=self.context)]
 
     async def page(self) -> Page:
         return self.pages[-1]
 
     async def fresh_page(self) -> Page:
-        self.pages.append(Page())
+        self.pages.append(Page(context=self.context))
         return self.pages[-1]
 
     async def export(self, level: str, previous: LoginState | None, now: float) -> LoginState:
@@ -132,6 +175,7 @@ class Theatre:
         self.browsers = Browsers()
         self.redactor = Redactor()
         self.control = ScriptedControl()
+        self.artifacts = MemoryArtifacts()
 
     async def play(
         self, flow: Flow, *, attempt: int = 1, params: dict[str, Any] | None = None, **settings: Any
@@ -151,6 +195,7 @@ class Theatre:
             selectors=self.selectors,
             workspaces=self.workspaces,
             browsers=self.browsers,
+            artifacts=self.artifacts,
             control=self.control,
             clock=self.clock,
             redactor=self.redactor,
