@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from core.cli import completion, flow, identity, logs, queue, report, session, status
+from core.cli import completion, doctor, flow, gc, identity, logs, queue, report, session, status
 from core.domain.outcome import ExitCode
 from core.errors import (
     BadInput,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Command = Callable[[argparse.Namespace, Settings], ExitCode]
 
-_GROUPS = (status, report, logs, queue, session, identity, flow, completion)
+_GROUPS = (status, report, logs, queue, session, identity, flow, doctor, gc, completion)
 _EXIT_CODES: tuple[tuple[type[OstlerError], ExitCode], ...] = (
     (BadInput, ExitCode.BAD_INPUT),
     (NewerSchema, ExitCode.BAD_INPUT),

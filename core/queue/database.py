@@ -103,18 +103,20 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _look(path: Path) -> sqlite3.Connection:
-    connection = _read_only(path)
+    # Not `mode=ro`: that one may not take along -wal and -shm when it is the last to leave.
+    connection = _open(path, "rw")
     try:
-        connection.execute("PRAGMA trusted_schema = OFF")
+        for pragma in ("query_only = ON", "trusted_schema = OFF"):
+            connection.execute(f"PRAGMA {pragma}")
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _read_only(path: Path) -> sqlite3.Connection:
+def _open(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro",
+        f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
         timeout=LOCK_TIMEOUT,
         isolation_level=None,
@@ -139,7 +141,7 @@ def _create(path: Path) -> None:
 
 def _check_content(path: Path) -> None:
     """Refuse a damaged file, and one that lacks our tables, without writing to it."""
-    with contextlib.closing(_read_only(path)) as db:
+    with contextlib.closing(_open(path, "ro")) as db:
         findings = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if findings != "ok":
             raise ForeignDatabase(path, f"it is damaged ({findings.splitlines()[-1]})")

@@ -18,6 +18,8 @@ from core.domain.lifecycle import JOB, as_mermaid
 from core.domain.messages import FlowDescription
 from core.domain.model import JobState
 from core.queue.feed_schema import feed_schema_text
+from core.upkeep.collection import Collection
+from core.upkeep.finding import CheckUp
 from core.upkeep.job_report import Report
 from core.upkeep.status import Status
 
@@ -27,6 +29,8 @@ EVENTS = CHECKOUT / "docs" / "events.md"
 SCHEMAS = {
     "flow-check": FlowReport,
     "flow-show": FlowDescription,
+    "doctor": CheckUp,
+    "gc": Collection,
     "queue-add": queue_shown.ShownAdded,
     "queue-change": queue_shown.ShownChange,
     "queue-list": queue_shown.ShownJobs,
