@@ -163,7 +163,7 @@ class Screen:
             parts.append((duration(self._now - snapshot.started_at), "dim"))
         if snapshot.stopping:
             parts.append(
-                ("stopping now" if snapshot.stopping == "now" else "stopping when these are done (^C: now)", "yellow")
+                ("stopping now" if snapshot.stopping == "now" else "finishing (^C: stop now)", "yellow")
             )
         text = Text()
         for position, (part, style) in enumerate(parts):

@@ -175,7 +175,7 @@ def test_the_live_screen_says_tries_attempts_reasons_and_a_stop():
     ]
     lines = drawn(Screen(folded(events), now=104.0), width=110)
     assert "1 needs a person · 1 waiting · 1 running · 1 queued · 1 launched" in lines[1]
-    assert "stopping when these are done" in lines[1]
+    assert "finishing (^C: stop now)" in lines[1]
     assert "a" * 32 in lines[2]
     assert "order · try 2 · attempt 2 · xxx" in lines[2]
     assert "…" in lines[2]
