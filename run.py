@@ -224,6 +224,12 @@ def _parse() -> argparse.Namespace:
         "--from", dest="from_step", metavar="STEP", help="run this step, done or not, and what is not done after it"
     )
     parser.add_argument("--keep-open", action="store_true", help="leave the browser open until it is closed")
+    parser.add_argument(
+        "--inspect",
+        action="store_true",
+        help="show the browser, and open Playwright's inspector where a step fails, or before the step of --from",
+    )
+    parser.add_argument("--verbose", action="store_true", help="show Ostler's own part of tracebacks, too")
     parser.add_argument("--browser", metavar="FILE", help="the browser to start")
     parser.add_argument(
         "--no-sandbox", dest="sandbox", action="store_const", const=False, help="run the browser without its sandbox"
@@ -255,6 +261,10 @@ def _by_hand(args: argparse.Namespace) -> int:
     from core import settings
     from core.errors import BadInput, OstlerError
 
+    if (args.inspect or args.keep_open) and not _has_display():
+        asked = "--inspect" if args.inspect else "--keep-open"
+        print(f"run.py: {asked} shows a browser, and there is no display here; on a server: xvfb-run", file=sys.stderr)
+        return ExitCode.HOST_FAULT
     flags = {
         name: getattr(args, name)
         for name in ("headed", "browser", "sandbox", "state_dir", "log_dir", "screenshots", "trace")
@@ -268,6 +278,11 @@ def _by_hand(args: argparse.Namespace) -> int:
     except OstlerError as exc:
         print(exc, file=sys.stderr)
         return ExitCode.HOST_FAULT
+
+
+def _has_display() -> bool:
+    """Whether windows can be shown; DISPLAY counts on Linux only."""
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 async def _attempt_by_hand(args: argparse.Namespace, chosen: settings.Settings) -> int:
@@ -296,13 +311,15 @@ async def _attempt_by_hand(args: argparse.Namespace, chosen: settings.Settings) 
         state_dir=str(chosen.state_dir),
         log_dir=str(chosen.log_dir),
         browser=chosen.browser,
-        headed=chosen.headed or args.keep_open,
+        headed=chosen.headed or args.keep_open or args.inspect,
         sandbox=chosen.sandbox,
         action_timeout=chosen.action_timeout,
         screenshots=chosen.screenshots,
         trace=chosen.trace,
         from_step=args.from_step,
         keep_open=args.keep_open,
+        inspect=args.inspect,
+        verbose=args.verbose,
     )
     nonce = secrets.token_hex(16)
     plan = LaunchPlan(python=sys.executable, run_py=CHECKOUT / "run.py", log_dir=chosen.log_dir)

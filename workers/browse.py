@@ -238,6 +238,7 @@ class Browsing:
         commit(stage, pause.step, pause.login, self._run.next_generation, said)
 
     def _stage(self, browser: OpenBrowser | None) -> Stage:
+        settings = self._run.hello.settings
         return Stage(
             flow=self._run.flow,
             ctx=self._run.ctx,
@@ -246,6 +247,9 @@ class Browsing:
             clock=self._ports.clock,
             browser=browser,
             evidence=self._evidence,
+            verbose=settings.verbose,
+            inspect=partial(self._inspect, browser) if settings.inspect and browser is not None else None,
+            inspect_first=settings.from_step,
         )
 
     def _request(self, workspace: Workspace) -> BrowserRequest:
@@ -283,6 +287,23 @@ class Browsing:
             action_timeout=settings.action_timeout,
             close_timeout=settings.close_timeout,
         )
+
+    async def _inspect(self, browser: OpenBrowser, why: str) -> None:
+        """By hand: open Playwright's inspector on the step's page, until the person resumes."""
+        page = self._run.ctx.page
+        if page.is_closed():
+            page = await browser.page()
+        self._reporter.note("inspecting", why=why, hint="press Resume in the inspector's window, or close the browser")
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._tell_progress, "inspecting")
+            await page.pause()
+            group.cancel_scope.cancel()
+        self._reporter.note("inspected", why=why)
+
+    async def _tell_progress(self, what: str) -> None:
+        while True:
+            self._reporter.send(Progress(note=what))
+            await anyio.sleep(_KEEP_OPEN_TICK)
 
     async def _keep_open(self, browser: OpenBrowser, error: Exception | None) -> None:
         """By hand: leave the browser open until the person closes it."""

@@ -53,19 +53,20 @@ class UnmetRequirement(StepError):
     """A step requires facts that do not hold, and nothing in this attempt would make them hold."""
 
 
-def reason_of(error: BaseException, mask: Callable[[str], str]) -> str:
+def reason_of(error: BaseException, mask: Callable[[str], str], place: str = "") -> str:
     """Return one short, masked text: the error's own words, and its kind where it is not one of ours.
 
     Args:
         error: what was raised.
         mask: takes secrets out; applied before anything is cut, so that no half of a secret is left.
+        place: where in the author's file, to stand before it; may be empty.
     """
     ours = isinstance(error, OstlerError)
     own = error.reason if isinstance(error, StepError) else str(error)
     kind = type(error).__name__
     # "Error" is what Playwright calls most of its errors: it says nothing
     text = own if ours or (own and kind == "Error") else f"{kind}: {own}" if own else kind
-    return shorten(_without_call_log(hide_typed(mask(text))))
+    return shorten((f"{place}: " if place else "") + _without_call_log(hide_typed(mask(text))))
 
 
 def hide_typed(text: str) -> str:

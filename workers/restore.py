@@ -107,6 +107,8 @@ def restore(hello: Hello, ports: Ports, reporter: Reporter, record: Record) -> R
     if proxy:
         reporter.secrets.learn(proxy_password(proxy))
     flow = ports.load_flow(job.flow)
+    if hello.settings.inspect and not flow.browser:
+        raise NotAccepted("there is nothing to inspect: the flow says browser=False")
     try:
         params = flow.convert(job.params, strict=False)
     except ValueError as exc:

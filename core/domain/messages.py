@@ -35,6 +35,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         keep_open: by hand only: leave the browser open at the end, until it is closed.
         screenshots: ``on-failure`` or ``off``.
         trace: of Playwright: ``on-failure``, ``always`` or ``off``.
+        inspect: by hand only: open Playwright's inspector where a step fails, or before ``from_step``.
+        verbose: by hand only: show our own part of tracebacks, too.
     """
 
     state_dir: str
@@ -48,6 +50,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     keep_open: bool = False
     screenshots: Screenshots = "off"
     trace: Trace = "off"
+    inspect: bool = False
+    verbose: bool = False
 
 
 # --- down: orchestrator to worker ------------------------------------------------------------------------------------

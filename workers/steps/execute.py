@@ -9,6 +9,7 @@ login state. Between the two writes nothing can be cancelled.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -28,6 +29,7 @@ from core.errors import (
     StepFailed,
     StepTimedOut,
 )
+from workers.author import authors_traceback, definition_of, place_of, whole_traceback
 from workers.failure import reason_of
 from workers.port import Control
 from workers.record import STARTED, Record
@@ -36,8 +38,6 @@ from workers.steps.evidence import Evidence
 from workers.steps.flow import Flow
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from core.state.port import LoginState
     from workers.steps.flow import Body, Check, Step
 
@@ -67,6 +67,9 @@ class Stage:
         clock: for durations.
         browser: None for a flow without one.
         evidence: keeps what a failure leaves; None without a browser.
+        verbose: show our own part of tracebacks, too.
+        inspect: shows a step to the person who asked for it, and returns when they go on.
+        inspect_first: the step to be shown before its body runs.
     """
 
     flow: Flow
@@ -76,6 +79,13 @@ class Stage:
     clock: Clock
     browser: OpenBrowser | None
     evidence: Evidence | None = None
+    verbose: bool = False
+    inspect: Callable[[str], Awaitable[None]] | None = None
+    inspect_first: str | None = None
+
+    def told(self, error: Exception) -> str:
+        """Return the traceback for the log."""
+        return whole_traceback(error) if self.verbose else authors_traceback(error)
 
 
 async def unless_lost(browser: OpenBrowser | None, body: Callable[[], Awaitable[T]]) -> T:
@@ -141,8 +151,10 @@ async def prepare(stage: Stage) -> None:
         raise
     except Exception as exc:
         await _raise_if_lost(stage, exc)
+        reason = reason_of(exc, stage.record.mask, place_of(exc))
+        stage.ctx.log.warning("prepare_failed", exception=stage.told(exc), reason=reason)
         await _keep_evidence(stage, PREPARE, exc)
-        raise StepFailed(PREPARE, reason_of(exc, stage.record.mask)) from exc
+        raise StepFailed(PREPARE, reason) from exc
 
 
 async def is_authenticated(stage: Stage) -> bool | None:
@@ -167,6 +179,8 @@ async def run_step(stage: Stage, step: Step) -> bool:
         stage.ctx.enter(spec.name)
         stage.control.send(StepStarted(step=spec.name, try_=try_, limit=max(_LEAST_LIMIT, spec.timeout + _MARGIN)))
         stage.ctx.log.info("step_started", try_=try_)
+        if stage.inspect is not None and try_ == 1 and spec.name == stage.inspect_first:
+            await stage.inspect(f"before step {spec.name}")
         try:
             return await _try(stage, step)
         except NeedsPerson as exc:
@@ -176,13 +190,14 @@ async def run_step(stage: Stage, step: Step) -> bool:
         except Exception as exc:
             await _raise_if_lost(stage, exc)
             failure = exc if isinstance(exc, StepError) else StepFailed(spec.name, str(exc))
-            reason = reason_of(exc, stage.record.mask)
+            reason = reason_of(exc, stage.record.mask, place_of(exc))
             again = try_ <= spec.retries
             stage.control.send(StepProblem(step=spec.name, try_=try_, reason=reason, will_retry=again))
-            stage.ctx.log.warning(
-                "step_failed", try_=try_, will_retry=again, exc_info=not isinstance(exc, StepError), reason=reason
-            )
+            shown = {} if isinstance(exc, StepError) else {"exception": stage.told(exc)}
+            stage.ctx.log.warning("step_failed", try_=try_, will_retry=again, reason=reason, **shown)
             await _keep_evidence(stage, spec.name, exc)
+            if stage.inspect is not None:
+                await stage.inspect(f"step {spec.name} failed")
             if not again:
                 raise type(failure)(spec.name, reason) from exc
             if isinstance(exc, StepTimedOut):
@@ -239,20 +254,25 @@ async def _try(stage: Stage, step: Step) -> bool:
         with anyio.move_on_after(step.spec.timeout):
             if await step.check(stage.ctx):
                 return True
-            raise PostconditionFailed(step.name, "its body ended, but its post-condition does not hold")
+            where = definition_of(step.check)
+            raise PostconditionFailed(step.name, f"its body ended, but its post-condition ({where}) does not hold")
         raise StepTimedOut(step.name, f"its post-condition did not end within {step.spec.timeout:g} s")
     return True
 
 
 async def _body(name: str, body: Body, ctx: Context, seconds: float) -> None:
+    where = ""
     with anyio.move_on_after(seconds):
         try:
             await body(ctx)
         except SystemExit as exc:
             # it is the step's end, not the worker's
             raise StepFailed(name, f"the flow called sys.exit({exc.code!r})") from exc
+        except anyio.get_cancelled_exc_class() as exc:
+            where = place_of(exc)
+            raise
         return
-    raise StepTimedOut(name, f"it did not end within {seconds:g} s")
+    raise StepTimedOut(name, f"it did not end within {seconds:g} s" + (f"; it was at {where}" if where else ""))
 
 
 async def _answer(check: Check, ctx: Context, seconds: float) -> bool | None:
@@ -263,7 +283,7 @@ async def _answer(check: Check, ctx: Context, seconds: float) -> bool | None:
         except (NeedsPerson, *_FATAL):
             raise
         except Exception as exc:  # noqa: BLE001 - "I could not find out" is an answer, too
-            ctx.log.info("check_raised", error=type(exc).__name__)
+            ctx.log.info("check_raised", error=type(exc).__name__, place=place_of(exc))
             return None
     ctx.log.info("check_timed_out", seconds=seconds)
     return None

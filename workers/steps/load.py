@@ -13,6 +13,7 @@ import msgspec
 
 from core.domain.messages import FlowDescription, ParamProblem
 from core.errors import FlowLoadError
+from workers.author import place_of
 from workers.steps.flow import Flow
 
 if TYPE_CHECKING:
@@ -92,7 +93,9 @@ def _import(file: Path, path: str) -> dict[str, Any]:
         raise FlowLoadError(path, f"{type(exc).__name__}: {exc.msg}{where}", line) from exc
     except (Exception, SystemExit) as exc:
         lines = [frame.lineno for frame in traceback.extract_tb(exc.__traceback__) if frame.filename == str(file)]
-        raise FlowLoadError(path, f"{type(exc).__name__}: {exc}", lines[-1] if lines else None) from exc
+        place = place_of(exc)
+        elsewhere = f" (in {place})" if place and lines and place != f"{file.name}:{lines[-1]}" else ""
+        raise FlowLoadError(path, f"{type(exc).__name__}: {exc}{elsewhere}", lines[-1] if lines else None) from exc
     finally:
         if folder in sys.path:
             sys.path.remove(folder)

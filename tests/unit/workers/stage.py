@@ -59,6 +59,13 @@ class Page:
         self.url = url
         self.visible: set[str] = set()
         self.asked: list[str] = []
+        self.paused = 0
+
+    def is_closed(self) -> bool:
+        return False
+
+    async def pause(self) -> None:
+        self.paused += 1
 
     async def content(self) -> str:
         return self.html

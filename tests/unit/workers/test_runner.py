@@ -21,7 +21,7 @@ from core.domain.messages import (
     Stop,
 )
 from core.domain.outcome import Busy, Corrupt, Done, Failed, HostFault, Interrupted, Rejected, Waiting
-from core.domain.session import SessionState
+from core.domain.session import SessionState, reset
 from core.errors import BrowserLaunchFailed, BrowserNotFound, BrowserRefused, FlowLoadError, NoSpace, StateCorrupt
 from core.profiles.port import ProfileMetadata
 from core.state.memory import MemoryLoginStateStore, MemorySessionStore
@@ -802,4 +802,54 @@ async def test_a_flow_that_calls_exit_has_failed_its_step(theatre):
     async def leave(ctx):
         raise SystemExit(3)
 
-    assert await theatre.play(flow) == Failed(step="leave", reason="the flow called sys.exit(3)")
+    outcome = await theatre.play(flow)
+    assert isinstance(outcome, Failed)
+    assert outcome.reason.endswith(": the flow called sys.exit(3)")
+
+
+async def test_a_flag_that_the_flow_does_not_know_is_kept(theatre):
+    """It is another flow's, or that of a step that is no more: nobody touches it."""
+    flow, ran = two_steps()
+    theatre.sessions.write(SessionState(profile_id=PROFILE, completion_flags={"old": True, "never": False}), fence=1)
+    assert await theatre.play(flow) == Done()
+    assert ran == ["one", "two"]
+    assert theatre.session.completion_flags == {"old": True, "never": False, "one": True, "two": True}
+
+
+@pytest.mark.parametrize(("keeps", "runs"), [(None, ["renamed"]), ("one", [])])
+async def test_a_renamed_step_is_a_new_one_unless_it_keeps_its_flag(theatre, keeps, runs):
+    """What counts is the fact: under a new name it is unknown, under ``flag=`` with the old one it holds."""
+    flow, _ = two_steps()
+    assert await theatre.play(flow) == Done()
+    ran: list[str] = []
+    changed = Flow()
+
+    @changed.step(flag=keeps)
+    async def renamed(ctx):
+        ran.append("renamed")
+
+    theatre.again()
+    assert await theatre.play(changed) == Done()
+    assert ran == runs
+    assert {"one", "two"} <= set(theatre.session.completion_flags)
+
+
+async def test_notes_of_a_removed_step_stay_until_the_session_is_reset(theatre):
+    """A renamed step does not read them, a commit of another step does not drop them, a reset does."""
+    old, new = Flow(), Flow()
+
+    @old.step
+    async def before(ctx):
+        ctx.remember("order", 7)
+        raise RuntimeError("cut off")
+
+    @new.step
+    async def after(ctx):
+        ctx.outputs["read"] = ctx.recall("order")
+
+    await theatre.play(old)
+    theatre.again()
+    assert await theatre.play(new) == Done()
+    assert theatre.session.outputs == {"read": None}
+    assert theatre.session.remembered["before"]["order"] == 7
+    assert reset(theatre.session).remembered == {}
