@@ -118,8 +118,9 @@ def dispatch_settings(chosen: Settings, *, watch: bool) -> DispatchSettings:
     )  # fmt: skip
 
 
-def make_intake(source: Source, options: argparse.Namespace, chosen: Settings) -> Intake:
+def make_intake(source: Source, options: argparse.Namespace, resolved: settings.Resolved) -> Intake:
     """Return what reads and checks the feed."""
+    chosen = resolved.settings
     profiles = FileProfileStore(chosen.state_dir)
 
     def profile_flow(profile_id: str) -> str | None:
@@ -128,7 +129,11 @@ def make_intake(source: Source, options: argparse.Namespace, chosen: Settings) -
 
     config_flow = None if options.flow else chosen.flow
     stdin = sys.stdin.buffer if sys.stdin is not None else io.BytesIO()  # it may have been closed before the start
-    outside = FeedDefaults(flag_flow=options.flow, config_flow=config_flow, profile_flow=profile_flow)
+    place = resolved.origins["flow"].where if "flow" in resolved.origins else "ostler.toml"
+    outside = FeedDefaults(
+        flag_flow=options.flow, config_flow=config_flow, config_place=place, profile_flow=profile_flow,
+        settled=frozenset(resolved.origins),
+    )  # fmt: skip
 
     def read() -> Feed:
         return read_feed(source.argument, stdin=stdin, cwd=Path.cwd(), defaults=outside)
@@ -137,8 +142,9 @@ def make_intake(source: Source, options: argparse.Namespace, chosen: Settings) -
     return Intake(read, FlowInspector(RUN_PY, cache, timeout=chosen.describe_timeout, env=os.environ))
 
 
-def run(options: argparse.Namespace, chosen: Settings) -> int:
+def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
     """Wire everything up and run the queue."""
+    chosen = resolved.settings
     clock = SystemClock()
     source = open_source(options.queue, Path.cwd()) if options.queue is not None else None
     is_feed = source is not None and source.kind is SourceKind.FEED
@@ -152,7 +158,7 @@ def run(options: argparse.Namespace, chosen: Settings) -> int:
         raise BadInput([Problem(place="queue", expected="queue.json, queue.db or -", found="no argument", hint=hint)])
     if named is not None:
         refuse_foreign(named)
-    intake = make_intake(source, options, chosen) if source is not None and is_feed else None
+    intake = make_intake(source, options, resolved) if source is not None and is_feed else None
     seen = signature(source.path) if source is not None and source.path is not None else None
     # read before anything is touched; flows are asked only by whoever holds the state directory
     feed = intake.read() if intake is not None else None
@@ -213,7 +219,10 @@ def main(argv: Sequence[str]) -> int:
     options = parse(argv)
     flags = {name: getattr(options, name, None) for name in settings.Settings.__struct_fields__}
     try:
-        return run(options, settings.load(flags, os.environ, cwd=Path.cwd()))
+        resolved = settings.resolve(flags, os.environ, cwd=Path.cwd())
+        for line in settings.unknown_variables(os.environ):
+            sys.stderr.write(f"{line}\n")
+        return run(options, resolved)
     except BadInput as exc:
         _say(exc)
         return ExitCode.BAD_INPUT

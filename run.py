@@ -271,6 +271,8 @@ def _by_hand(args: argparse.Namespace) -> int:
     }
     try:
         chosen = settings.load(flags, os.environ, cwd=Path.cwd())
+        for line in settings.unknown_variables(os.environ):
+            print(line, file=sys.stderr)
         return asyncio.run(_attempt_by_hand(args, chosen))
     except BadInput as exc:
         print(exc, file=sys.stderr)

@@ -6,10 +6,11 @@ file ``OSTLER_CONFIG`` names), defaults. ``os.environ`` is read nowhere else.
 
 from __future__ import annotations
 
+import difflib
 import os
-import tomllib
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
@@ -17,9 +18,12 @@ from core.domain.messages import Screenshots, Trace
 from core.domain.retention import Retention
 from core.domain.retry import RetryPolicy
 from core.errors import BadInput, Problem
+from core.input_file import absolute
+from core.settings_file import ConfigFile
+from core.settings_value import LARGEST, WEEK, Rule, Wrong, convert, members, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MAX_CONCURRENT = 1000
@@ -98,31 +102,75 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return 1.0 / (os.cpu_count() or 1)
 
 
+_DEFAULTS = Settings()
 _LEAST: Mapping[str, float] = {
     "max_concurrent": 1,
-    "launch_interval": 0,
     "progress_timeout": 1,
     "timeout": 1,
-    "stop_grace": 0,
     "start_timeout": 1,
     "describe_timeout": 1,
     "action_timeout": 0.1,
     "max_attempts": 1,
     "poison_limit": 1,
-    "retry_delay": 0,
-    "busy_delay": 0,
     "log_max_bytes": 4096,
-    "log_keep": 0,
     "log_rate": 1024,
 }
-_PATHS = frozenset({"state_dir", "log_dir", "flow", "browser"})
-_CHOICES: Mapping[str, tuple[str, ...]] = {"screenshots": get_args(Screenshots), "trace": get_args(Trace)}
-_IN_RETENTION = "retention."
-_RETENTION = tuple(_IN_RETENTION + name for name in Retention.__struct_fields__)
+"""The smallest value of a number; 0 where nothing is said."""
+_MOST: Mapping[str, float] = {"max_concurrent": MAX_CONCURRENT}
+"""The largest; a week of seconds, or none, where nothing is said."""
+_PATHS = frozenset({"flow", "browser"})
+"""Texts that are paths."""
+_NO_SETTINGS = frozenset({"OSTLER_CONFIG", "OSTLER_CONTROL_FD", "OSTLER_ATTEMPT", "OSTLER_UPDATE_SNAPSHOTS"})
+"""Variables of our own that set nothing here."""
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a value comes from.
+
+    Attributes:
+        kind: of which source.
+        where: the flag, the variable, or file and line; empty for a default.
+    """
+
+    kind: Literal["flag", "environment", "file", "default"]
+    where: str = ""
+
+
+class Resolved(NamedTuple):
+    """The settings, and where each comes from, by dotted name."""
+
+    settings: Settings
+    origins: dict[str, Origin]
+    file: Path
+
+
+class _Given(NamedTuple):
+    """A value as one source has it."""
+
+    name: str
+    raw: Any
+    kind: Literal["flag", "environment", "file"]
+    place: str
+    base: Path
+
+
+def rules() -> dict[str, Rule]:
+    """Return every setting by its dotted name, those of nested tables among them."""
+    return {rule.name: rule for rule in _rules(Settings, "")}
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return f"OSTLER_{name.upper().replace('.', '_')}"
 
 
 def load(flags: Mapping[str, Any], env: Mapping[str, str], *, cwd: Path) -> Settings:
-    """Return the settings.
+    """Return the settings; see ``resolve``."""
+    return resolve(flags, env, cwd=cwd).settings
+
+
+def resolve(flags: Mapping[str, Any], env: Mapping[str, str], *, cwd: Path) -> Resolved:
+    """Return the settings and where they come from.
 
     Args:
         flags: what the command line gave, by field name; None for not given.
@@ -132,99 +180,149 @@ def load(flags: Mapping[str, Any], env: Mapping[str, str], *, cwd: Path) -> Sett
     Raises:
         BadInput: one problem for each value that is wrong, wherever it stands.
     """
+    known = rules()
     problems: list[Problem] = []
+    file = _file(env, cwd, problems)
+    given = [_Given(name, raw, "file", str(file.path), file.path.parent) for name, raw in file.values.items()]
+    given += [
+        _Given(name, env[variable(name)], "environment", variable(name), cwd) for name in known if variable(name) in env
+    ]
+    given += [_Given(name, raw, "flag", "command line", cwd) for name, raw in flags.items() if raw is not None]
     values: dict[str, Any] = {}
-    config = Path(env.get("OSTLER_CONFIG") or CHECKOUT / "ostler.toml")
-    config = config if config.is_absolute() else cwd / config
-    _merge(
-        values,
-        _from_file(config, required="OSTLER_CONFIG" in env, problems=problems),
-        str(config),
-        config.parent,
-        problems,
-    )
-    names = {f"OSTLER_{name.upper().replace('.', '_')}": name for name in (*Settings.__struct_fields__, *_RETENTION)}
-    for variable, name in names.items():
-        if variable in env:
-            _merge(values, {name: env[variable]}, variable, cwd, problems)
-    _merge(values, {name: value for name, value in flags.items() if value is not None}, "command line", cwd, problems)
+    origins: dict[str, Origin] = {}
+    for one in given:
+        rule = known.get(one.name)
+        value = (
+            _unknown(one.name, known, one.raw)
+            if rule is None
+            else convert(rule, one.raw, one.base, is_text=one.kind != "file")
+        )
+        if isinstance(value, Wrong):
+            problems.append(_problem(one, value, file))
+        else:
+            values[one.name] = value
+            origins[one.name] = Origin(kind=one.kind, where=_where(one))
+    problems += _conflicts(values, origins, file)
     if problems:
         raise BadInput(problems)
-    kept = {name: values.pop(name) for name in _RETENTION if name in values}
-    retention = Retention(**{name.removeprefix(_IN_RETENTION): value for name, value in kept.items()})
-    return Settings(**values, retention=retention)
+    return Resolved(_built(Settings, values, ""), origins, file.path)
 
 
-def _from_file(path: Path, *, required: bool, problems: list[Problem]) -> dict[str, Any]:
+def located(resolved: Resolved) -> dict[str, Origin]:
+    """Return the origins, with the line of those that come from the file."""
+    file = ConfigFile(resolved.file, required=False)
+    return {
+        name: Origin(kind="file", where=f"{origin.where}:{file.place(name)[0]}") if origin.kind == "file" else origin
+        for name, origin in resolved.origins.items()
+    }
+
+
+def unknown_variables(env: Mapping[str, str]) -> list[str]:
+    """Return a line for each variable that looks like one of ours and is none: it is not an error, and yet does nothing."""
+    known = {variable(name) for name in rules()} | _NO_SETTINGS
+    lines = []
+    for name in sorted(env):
+        if name.upper().startswith("OSTLER_") and name not in known and not name.startswith("OSTLER_TEST_"):
+            close = difflib.get_close_matches(name.upper(), sorted(known), 1, 0.7)
+            hint = f"did you mean {close[0]}?" if close else "`ostler config show` lists those that do"
+            lines.append(f"{name}: expected a variable that sets something, found one that does not ({hint})")
+    return lines
+
+
+def _rules(struct: Any, prefix: str) -> Iterator[Rule]:
+    for field in msgspec.structs.fields(struct):
+        name = prefix + field.name
+        if _is_table(field.type):
+            yield from _rules(field.type, f"{name}.")
+            continue
+        most = LARGEST if int in members(field.type) else sys.float_info.max
+        rule = Rule(name, field.type, _LEAST.get(name, 0.0), most, name in _PATHS)
+        yield rule._replace(most=_MOST.get(name, WEEK if rule.unit == "seconds" else most))
+
+
+def _is_table(type_: Any) -> bool:
+    return isinstance(type_, type) and issubclass(type_, msgspec.Struct)
+
+
+def _built(struct: Any, values: Mapping[str, Any], prefix: str) -> Any:
+    fields = {}
+    for field in msgspec.structs.fields(struct):
+        name = prefix + field.name
+        if _is_table(field.type):
+            fields[field.name] = _built(field.type, values, f"{name}.")
+        elif name in values:
+            fields[field.name] = values[name]
+    return struct(**fields)
+
+
+def _file(env: Mapping[str, str], cwd: Path, problems: list[Problem]) -> ConfigFile:
+    named = env.get("OSTLER_CONFIG")
+    path = absolute(named, cwd) if named else CHECKOUT / "ostler.toml"
+    if named == "":
+        hint = "unset it to have ostler.toml"
+        problems.append(Problem(place="OSTLER_CONFIG", expected="the path of a file", found="nothing", hint=hint))
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        if required:
-            problems.append(Problem(place="OSTLER_CONFIG", expected="a file", found=f"nothing at {path}"))
-    except OSError as exc:
-        problems.append(Problem(place=str(path), expected="a readable file", found=exc.strerror or str(exc)))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        problems.append(Problem(place=str(path), expected="TOML in UTF-8", found=str(exc)))
-    return {}
+        return ConfigFile(path, required=bool(named))
+    except BadInput as exc:
+        problems += exc.problems
+        return ConfigFile(CHECKOUT / "no such file", required=False)
 
 
-def _merge(values: dict[str, Any], given: Mapping[str, Any], place: str, base: Path, problems: list[Problem]) -> None:
-    for name, raw in _flat(given).items():
-        field = "" if place.startswith("OSTLER_") else name.replace("_", "-") if place == "command line" else name
-        problem = _convert(values, name, raw, base)
-        if problem is not None:
-            expected, found = problem
-            problems.append(Problem(place=place, field=field, expected=expected, found=found))
+def _unknown(name: str, known: Mapping[str, Rule], raw: Any) -> Wrong:
+    inside = [rule for rule in known if rule.startswith(f"{name}.")]
+    if inside:
+        if raw == {}:
+            return Wrong("values in a table", "none", "leave it out")
+        return Wrong(f"a table with {', '.join(rule.rpartition('.')[2] for rule in inside)}", shown(name, raw))
+    if (table := name.rpartition(".")[0]) in known:
+        return Wrong(known[table].expected, "a table", f"{table} is a value: {table} = …")
+    folded = name.replace("-", "_").lower()
+    last = folded.rpartition(".")[2]
+    same = [rule for rule in known if rule.rpartition(".")[2] == last]
+    close = same or difflib.get_close_matches(folded, known, 1, 0.6) or difflib.get_close_matches(last, known, 1, 0.7)
+    if not close:
+        return Wrong("a known setting", f'"{name}"', "`ostler config show` lists them")
+    table, _, leaf = close[0].rpartition(".")
+    if table != name.rpartition(".")[0]:
+        return Wrong(
+            "a known setting",
+            f'"{name}"',
+            f"{leaf} stands under [{table}]" if table else f"{leaf} stands above the first [table]",
+        )
+    return Wrong("a known setting", f'"{name}"', f'did you mean "{close[0]}"?')
 
 
-def _flat(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings with those of ``[retention]`` under dotted names."""
-    table = given.get("retention")
-    if not isinstance(table, dict):
-        return dict(given)
-    inner = {_IN_RETENTION + name: value for name, value in table.items()}
-    return {**{name: value for name, value in given.items() if name != "retention"}, **inner}
+def _problem(one: _Given, wrong: Wrong, file: ConfigFile) -> Problem:
+    line, column = file.place(one.name) if one.kind == "file" else (None, None)
+    field = {"file": one.name, "environment": "", "flag": one.name.replace("_", "-")}[one.kind]
+    if wrong.expected == "a known setting":
+        field = ""
+    return Problem(
+        place=one.place,
+        line=line,
+        column=column,
+        field=field,
+        expected=wrong.expected,
+        found=wrong.found,
+        hint=wrong.hint,
+    )
 
 
-def _limit(raw: Any) -> float | str | None:
-    """Return a retention limit; None for what is none."""
-    if raw == "never":
-        return "never"
-    try:
-        value: float = msgspec.convert(raw, float, strict=not isinstance(raw, str))
-    except msgspec.ValidationError:
-        return None
-    return value if 0 <= value < float("inf") else None
+def _where(one: _Given) -> str:
+    return f"--{one.name.replace('_', '-')}" if one.kind == "flag" else one.place
 
 
-def _convert(values: dict[str, Any], name: str, raw: Any, base: Path) -> tuple[str, str] | None:  # noqa: C901, PLR0911 - one way out a mistake
-    fields = {field.name: field for field in msgspec.structs.fields(Settings)}
-    if name in _RETENTION:
-        values[name] = _limit(raw)
-        unit = name.rpartition("_")[2]
-        return None if values[name] is not None else (f"a number of {unit}, or 'never'", repr(raw))
-    if name == "retention":
-        return f"a table with {', '.join(Retention.__struct_fields__)}", repr(raw)
-    if name not in fields:
-        return "a known setting", repr(name)
-    if name in _PATHS:
-        if not isinstance(raw, (str, Path)) or not str(raw):
-            return "a path", repr(raw)
-        path = (base / Path(raw).expanduser()).resolve()
-        values[name] = str(path) if name in ("flow", "browser") else path
-        return None
-    if name in _CHOICES and raw not in _CHOICES[name]:
-        return " or ".join(_CHOICES[name]), repr(raw)
-    try:
-        value = msgspec.convert(raw, fields[name].type, strict=not isinstance(raw, str))
-    except msgspec.ValidationError as exc:
-        return str(exc).split(" - at ")[0].removeprefix("Expected ").split(", got")[0], repr(raw)
-    least = _LEAST.get(name)
-    if least is not None and value is not None and not value >= least:
-        return f"at least {least:g}", repr(raw)
-    if name == "max_concurrent" and value > MAX_CONCURRENT:
-        return f"at most {MAX_CONCURRENT}", repr(raw)
-    if isinstance(value, float) and value == float("inf"):
-        return "a finite number", repr(raw)
-    values[name] = value
-    return None
+def _conflicts(values: Mapping[str, Any], origins: Mapping[str, Origin], file: ConfigFile) -> list[Problem]:
+    """Return what is right in itself, but not together: the action's limit must strike first, it has the explanation."""
+    name = "action_timeout"
+    whole = values.get("progress_timeout", _DEFAULTS.progress_timeout)
+    if name not in values or values[name] < whole:
+        return []
+    origin = origins[name]
+    line, column = file.place(name) if origin.kind == "file" else (None, None)
+    return [
+        Problem(
+            place=origin.where, line=line, column=column, field=name if origin.kind == "file" else "",
+            expected=f"less than progress_timeout, which is {whole:g}", found=f"{values[name]:g}",
+        )
+    ]  # fmt: skip

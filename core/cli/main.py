@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from core.cli import completion, doctor, flow, gc, identity, logs, queue, report, session, status
+from core.cli import completion, config, doctor, flow, gc, identity, logs, queue, report, session, status
 from core.domain.outcome import ExitCode
 from core.errors import (
     BadInput,
@@ -24,7 +24,7 @@ from core.errors import (
     StateCorrupt,
     UnknownJob,
 )
-from core.settings import load
+from core.settings import load, unknown_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Command = Callable[[argparse.Namespace, Settings], ExitCode]
 
-_GROUPS = (status, report, logs, queue, session, identity, flow, doctor, gc, completion)
+_GROUPS = (status, report, logs, queue, session, identity, flow, doctor, gc, config, completion)
 _EXIT_CODES: tuple[tuple[type[OstlerError], ExitCode], ...] = (
     (BadInput, ExitCode.BAD_INPUT),
     (NewerSchema, ExitCode.BAD_INPUT),
@@ -85,6 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = grammar.parse_args(argv)
     try:
         settings = load({"state_dir": arguments.state_dir, "log_dir": arguments.log_dir}, os.environ, cwd=Path.cwd())
+        for line in unknown_variables(os.environ):
+            sys.stderr.write(f"ostler: {line}\n")
         command: Command = arguments.run
         code = int(command(arguments, settings))
         sys.stdout.flush()

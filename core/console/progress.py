@@ -162,9 +162,7 @@ class Screen:
         if snapshot.started_at is not None:
             parts.append((duration(self._now - snapshot.started_at), "dim"))
         if snapshot.stopping:
-            parts.append(
-                ("stopping now" if snapshot.stopping == "now" else "finishing (^C: stop now)", "yellow")
-            )
+            parts.append(("stopping now" if snapshot.stopping == "now" else "finishing (^C: stop now)", "yellow"))
         text = Text()
         for position, (part, style) in enumerate(parts):
             text.append(" · " if position else "", style="dim")

@@ -22,8 +22,8 @@ from typing import IO, TYPE_CHECKING
 import msgspec
 
 from core.errors import BadInput, Problem
+from core.input_file import absolute, moment_of, opened, refuse_changed
 from core.queue.feed_entry import MISTAKES, decode, good, refuse_twice
-from core.queue.feed_file import absolute, moment_of, opened, refuse_changed
 from core.queue.feed_job import FeedDefaults, RawDefaults, Resolver
 
 if TYPE_CHECKING:

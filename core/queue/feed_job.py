@@ -14,7 +14,7 @@ import msgspec
 from core.domain.model import Device, JobSpec
 from core.domain.session import is_secret
 from core.domain.validation import ID_RULE, is_valid_id
-from core.queue.feed_file import absolute
+from core.input_file import absolute
 from core.redaction import MASK, mask_url
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ LATEST = dt.datetime(9999, 1, 1, tzinfo=dt.UTC).timestamp()
 LARGEST_INT = 2**31 - 1
 IDENTITY_FIELDS = frozenset({"identity", "credentials", "email", "username", "login", "secrets"})
 FLOW_PLACES = (
-    "a flow from the job, `defaults.flow` of the queue file, `--flow`, the profile's metadata, or `flow` in ostler.toml"
+    "a flow from the job, `--flow`, `defaults.flow` of the queue file, the profile's metadata, or `flow` in ostler.toml"
 )
 EXPECTED = {
     "id": "a job ID as a string",
@@ -88,12 +88,16 @@ class FeedDefaults(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         flag_flow: of ``--flow``, relative to the working directory.
         config_flow: of ``ostler.toml`` or the environment.
+        config_place: which of the two.
         profile_flow: gives the flow that a profile's metadata names, absolute, or None.
+        settled: fields that the operator has set for this run, which the feed's ``defaults`` therefore do not.
     """
 
     flag_flow: str | None = None
     config_flow: str | None = None
+    config_place: str = "ostler.toml"
     profile_flow: Callable[[str], str | None] = lambda _: None
+    settled: frozenset[str] = frozenset()
 
 
 def without_password(url: str) -> str:
@@ -147,7 +151,7 @@ class Resolver:
 
     def resolve(self, job: RawJob) -> JobSpec:
         """Return the job with all defaults applied; the entry must be free of faults."""
-        common = self.defaults
+        common, settled = self.defaults, self._outside.settled
         _, flow = self._flow(job)
         template = _first(job.template, common.template)
         not_before = _first(job.not_before, common.not_before)
@@ -158,8 +162,8 @@ class Resolver:
             params={**(common.params or {}), **(job.params or {})},
             priority=_first(job.priority, common.priority) or 0,
             not_before=None if not_before is None else moment(not_before),
-            timeout=_first(job.timeout, common.timeout),
-            max_attempts=_first(job.max_attempts, common.max_attempts),
+            timeout=_first(job.timeout, None if "timeout" in settled else common.timeout),
+            max_attempts=_first(job.max_attempts, None if "max_attempts" in settled else common.max_attempts),
             template=None if template is None else _absolute(template, self._base),
             device=_first(job.device, common.device),
             proxy=_first(job.proxy, common.proxy),
@@ -201,10 +205,10 @@ class Resolver:
         """Return where the job's flow comes from, and its absolute path or None."""
         if job.flow is not None:
             return "", _absolute(job.flow, self._base)
-        if self.defaults.flow is not None:
-            return "defaults", _absolute(self.defaults.flow, self._base)
         if self._outside.flag_flow is not None:
             return "--flow", _absolute(self._outside.flag_flow, self._cwd)
+        if self.defaults.flow is not None:
+            return "defaults", _absolute(self.defaults.flow, self._base)
         flow = self._profile_flows.get(job.profile_id)
         if flow is None and is_valid_id(job.profile_id):
             flow = self._outside.profile_flow(job.profile_id)
@@ -213,7 +217,7 @@ class Resolver:
         if flow is not None:
             return "profile", _absolute(flow, self._cwd)
         if self._outside.config_flow is not None:
-            return "ostler.toml", _absolute(self._outside.config_flow, self._cwd)
+            return self._outside.config_place, _absolute(self._outside.config_flow, self._cwd)
         return "", None
 
     def _flow_faults(self, job: RawJob) -> Iterator[Fault]:

@@ -6,7 +6,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from core.errors import BadInput, ForeignDatabase, NewerSchema, Problem
-from core.queue.feed_file import is_regular
+from core.input_file import is_regular
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from core.errors import BadInput, ForeignDatabase, NewerSchema, Problem
-from core.queue.feed_file import absolute
+from core.input_file import absolute
 from core.queue.header import is_sqlite
 
 if TYPE_CHECKING:

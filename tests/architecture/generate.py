@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from core.cli import queue_shown
+from core.cli.config import ConfigReport
 from core.cli.flow_check import FlowReport
 from core.domain import events
 from core.domain.lifecycle import JOB, as_mermaid
@@ -27,6 +28,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 README = CHECKOUT / "README.md"
 EVENTS = CHECKOUT / "docs" / "events.md"
 SCHEMAS = {
+    "config-show": ConfigReport,
     "flow-check": FlowReport,
     "flow-show": FlowDescription,
     "doctor": CheckUp,

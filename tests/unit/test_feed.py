@@ -87,7 +87,7 @@ def test_defaults_and_own_values(folder):
             "device": "desktop", "not_before": 7, "max_attempts": 1, "proxy": "socks5://u:p@h:2", "template": None,
         }],
     }  # fmt: skip
-    first, second = read(folder, json.dumps(document), "sub/queue.json").specs
+    first, second = read(folder, json.dumps(document), "sub/queue.json", FeedDefaults()).specs
     assert first == JobSpec(
         id="a", profile_id="a", flow=str(folder / "sub" / "flow.py"), params={"x": 1, "y": 1}, priority=3,
         not_before=1767225600.0, timeout=5.0, max_attempts=2, template=str(folder / "template"), device="mobile",
@@ -100,7 +100,7 @@ def test_defaults_and_own_values(folder):
 
 
 def test_where_the_flow_comes_from(folder):
-    """Job, then defaults, then the flag, then the profile's metadata, then the configuration."""
+    """Job, then the flag, then defaults, then the profile's metadata, then the configuration."""
     for name in ("job", "defaults", "flag", "profile", "config"):
         (folder / f"{name}.py").write_text("")
     metadata = {"a": str(folder / "profile.py")}
@@ -108,9 +108,19 @@ def test_where_the_flow_comes_from(folder):
     without_flag = FeedDefaults(config_flow="config.py", profile_flow=metadata.get)
     own = '{"defaults": {"flow": "defaults.py"}, "jobs": [{"profile_id": "a", "flow": "job.py"}, "b"]}'
     flows = [spec.flow for spec in read(folder, own, defaults=everything)]
-    flows += [spec.flow for spec in read(folder, '["a"]', defaults=everything)]
+    flows += [spec.flow for spec in read(folder, own, defaults=without_flag)][1:]
     flows += [spec.flow for spec in read(folder, '["a", "b"]', defaults=without_flag)]
-    assert flows == [str(folder / f"{name}.py") for name in ("job", "defaults", "flag", "profile", "config")]
+    assert flows == [str(folder / f"{name}.py") for name in ("job", "flag", "defaults", "profile", "config")]
+
+
+def test_what_the_operator_sets_comes_before_what_the_feed_has_as_defaults(folder):
+    """Job, then flag, variable or ostler.toml, then the feed's defaults; None leaves it to the settings."""
+    own = '{"defaults": {"timeout": 5, "max_attempts": 2}, "jobs": [{"profile_id": "a", "timeout": 7}, "b"]}'
+    for settled, expected in (
+        ((), [(7.0, 2), (5.0, 2)]), (("timeout",), [(7.0, 2), (None, 2)]), (("max_attempts",), [(7.0, None), (5.0, None)]),
+    ):  # fmt: skip
+        outside = FeedDefaults(flag_flow="flow.py", settled=frozenset(settled))
+        assert [(spec.timeout, spec.max_attempts) for spec in read(folder, own, defaults=outside)] == expected
 
 
 def test_an_empty_list_is_a_feed(folder):

@@ -55,9 +55,15 @@ def test_the_file_sets_limits_and_the_environment_is_stronger(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[retention]\nlog_days = 3", "retention.log_days: expected a known setting"),
-        ("[retention]\nlogs_days = -1", "retention.logs_days: expected a number of days, or 'never', found -1"),
-        ("[retention]\nlogs_bytes = true", "retention.logs_bytes: expected a number of bytes, or 'never', found True"),
+        (
+            "[retention]\nlog_days = 3",
+            'expected a known setting, found "retention.log_days" (did you mean "retention.logs_days"?)',
+        ),
+        (
+            "[retention]\nlogs_days = -1",
+            'retention.logs_days: expected a number of days or "never", at least 0, found -1',
+        ),
+        ("[retention]\nlogs_bytes = true", 'retention.logs_bytes: expected a number of bytes or "never", found true'),
         ("[retention]\nlogs_days = inf", "retention.logs_days: expected a number of days"),
         ("[retention]\nlogs_days = 'often'", "retention.logs_days: expected a number of days"),
         ("retention = 3", "retention: expected a table with logs_days"),

@@ -1,4 +1,4 @@
-"""A feed's file: opened only if it is one, and read only if nobody changes it meanwhile."""
+"""A file that a user names: opened only if it is one, and read only if nobody changes it meanwhile."""
 
 from __future__ import annotations
 
@@ -36,8 +36,16 @@ def is_regular(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def opened(path: Path, place: str) -> Iterator[IO[bytes]]:
-    """Open a feed's file for reading.
+def opened(
+    path: Path, place: str, expected: str = "a queue file", otherwise: str = "pipe it in, and give - as the queue"
+) -> Iterator[IO[bytes]]:
+    """Open a file for reading.
+
+    Args:
+        path: absolute.
+        place: what the user calls it.
+        expected: what it should be.
+        otherwise: what to do with a pipe.
 
     Raises:
         BadInput: it is none, or may not be read.
@@ -50,14 +58,14 @@ def opened(path: Path, place: str) -> Iterator[IO[bytes]]:
                 yield file
             return
         found = next((kind for is_it, kind in _KINDS if is_it(mode)), "something else")
-        hint = "" if stat.S_ISDIR(mode) else "pipe it in, and give - as the queue"
+        hint = "" if stat.S_ISDIR(mode) else otherwise
     except FileNotFoundError:
         found = "nothing there"
     except PermissionError:
         found, hint = "a file that may not be read", "check its owner and mode"
     except OSError as exc:
         found = exc.strerror or type(exc).__name__
-    raise BadInput([Problem(place=place, expected="a queue file", found=found, hint=hint)])
+    raise BadInput([Problem(place=place, expected=expected, found=found, hint=hint)])
 
 
 def moment_of(stream: IO[bytes]) -> tuple[int, int] | None:

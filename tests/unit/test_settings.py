@@ -1,0 +1,258 @@
+"""Settings: where each value comes from, and one clear line for each mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import typing
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+
+from core.cli import main as cli
+from core.cli.config import masked, report
+from core.errors import BadInput
+from core.settings import CHECKOUT, Settings, load, located, resolve, rules, unknown_variables, variable
+from core.settings_value import Rule, convert, members, shown
+from tests.snapshots import compare
+
+SNAPSHOTS = Path(__file__).parent / "snapshots" / "settings"
+TOML = "o.toml"
+
+WRONG: dict[str, tuple[str | bytes | None, dict[str, str], dict[str, Any]]] = {
+    # the file as a whole
+    "missing file": (None, {"OSTLER_CONFIG": "gone.toml"}, {}),
+    "empty name of a file": (None, {"OSTLER_CONFIG": ""}, {}),
+    "file is a directory": (None, {"OSTLER_CONFIG": "folder"}, {}),
+    "file is a pipe": (None, {"OSTLER_CONFIG": "pipe"}, {}),
+    "file is a device": (None, {"OSTLER_CONFIG": "/dev/zero"}, {}),
+    "file of nobody": (None, {"OSTLER_CONFIG": "~nobody-of-that-name/o.toml"}, {}),
+    "not utf8": ('flow = "Köln"\n'.encode("latin-1"), {}, {}),
+    "utf16": ("timeout = 5\n".encode("utf-16"), {}, {}),
+    "json": ('{"timeout": 5}', {}, {}),
+    "too large": (b"#" * (1024 * 1024 + 1), {}, {}),
+    # TOML
+    "no equals sign": ("# mine\ntimeout 5\n", {}, {}),
+    "colon": ("timeout: 5\n", {}, {}),
+    "no value": ("timeout =\n", {}, {}),
+    "bare text": ("headed = no\nflow = flows/a.py\n", {}, {}),
+    "text without end": ('flow = "a.py\n', {}, {}),
+    "list without end": ("timeout = [1,\n", {}, {}),
+    "key twice": ("timeout = 5\nheaded = true\ntimeout = 6\n", {}, {}),
+    "table twice": ("[retention]\nlogs_days = 1\n[retention]\nlogs_days = 2\n", {}, {}),
+    "two values on a line": ("timeout = 5 headed = true\n", {}, {}),
+    "deep lists": ("timeout = " + "[" * 100_000, {}, {}),
+    "five thousand digits": ("timeout = " + "7" * 5000, {}, {}),
+    "no such date": ("timeout = 2026-02-30\n", {}, {}),
+    "zero in a path": ('state_dir = "a\\u0000b"\n', {}, {}),
+    "nul": ("timeout = 5\0\n", {}, {}),
+    # names
+    "misspelt": ("max_concurent = 5\n", {}, {}),
+    "hyphens": ("# mine\nmax-concurrent = 5\nlaunch-interval = 1\n", {}, {}),
+    "capitals": ("Timeout = 5\n", {}, {}),
+    "unknown": ("colour = 'red'\n", {}, {}),
+    "unknown table": ("[orchestrator]\nmax_concurrent = 5\n", {}, {}),
+    "after a table": ("[retention]\nlogs_days = 3\ntimeout = 5\n", {}, {}),
+    "outside its table": ("logs_days = 3\n", {}, {}),
+    "misspelt in a table": ("[retention]\nlog_days = 3\n", {}, {}),
+    "table as a value": ("retention = 3\n", {}, {}),
+    "value as a table": ("[timeout]\nseconds = 5\n", {}, {}),
+    "list of tables": ("[[retention]]\nlogs_days = 3\n", {}, {}),
+    # types
+    "number in quotes": ('timeout = "60"\nmax_concurrent = "5"\n', {}, {}),
+    "wrong types": (
+        "timeout = true\nmax_concurrent = 2.5\nheaded = 1\nflow = 7\nstate_dir = []\nlog_keep = {a = 1}\nsandbox = 'no'\n", {}, {},
+    ),
+    "date for a number": ("timeout = 2026-11-20\n", {}, {}),
+    "word for a number": (None, {"OSTLER_MAX_CONCURRENT": "five"}, {}),
+    "word for a boolean": (None, {"OSTLER_HEADED": "maybe"}, {}),
+    "fraction for a count": (None, {"OSTLER_MAX_ATTEMPTS": "2.5"}, {}),
+    "comma for a point": (None, {"OSTLER_LAUNCH_INTERVAL": "0,5"}, {}),
+    "empty variables": (None, {"OSTLER_TIMEOUT": "", "OSTLER_STATE_DIR": "", "OSTLER_HEADED": ""}, {}),
+    # units
+    "milliseconds": (None, {"OSTLER_TIMEOUT": "500ms"}, {}),
+    "minutes": ('timeout = "30 min"\n', {}, {}),
+    "megabytes": ('log_max_bytes = "10MB"\n', {}, {}),
+    "days": ('[retention]\nlogs_days = "2w"\n', {}, {}),
+    "seconds that are milliseconds": ("progress_timeout = 1800000\n", {}, {}),
+    "unknown unit": (None, {"OSTLER_TIMEOUT": "5 parsecs"}, {}),
+    # ranges
+    "out of range": ("max_concurrent = 0\npoison_limit = -1\nlog_max_bytes = 10\ntimeout = 0.5\n", {}, {}),
+    "too many": (None, {"OSTLER_MAX_CONCURRENT": "1001"}, {}),
+    "not finite": ("timeout = inf\nstop_grace = nan\nretry_delay = -inf\n", {}, {}),
+    "negative": (None, {}, {"launch_interval": "-1"}),
+    "huge": (None, {"OSTLER_MAX_ATTEMPTS": "9" * 400}, {}),
+    "neither number nor never": ("[retention]\nlogs_days = 'often'\n", {}, {}),
+    # flags, and sources together
+    "flags": (None, {}, {"max_concurrent": "many", "timeout": "5s", "progress_timeout": ""}),
+    "a file for a directory": (None, {}, {"state_dir": TOML}),
+    "conflicting limits": ("action_timeout = 60\n", {}, {"progress_timeout": "20"}),
+    "conflict with a default": (None, {"OSTLER_ACTION_TIMEOUT": "45"}, {}),
+    "wrong everywhere": ("timeout = 'x'\n", {"OSTLER_HEADED": "x", "OSTLER_RETENTION_LOGS_DAYS": "x"}, {"max_attempts": "x"}),
+    "wrong and overridden": ("timeout = -5\n", {"OSTLER_TIMEOUT": "60"}, {}),
+    "password in a value": (None, {"OSTLER_TIMEOUT": "http://user:hunter2@h"}, {}),
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A directory with things that are no files of settings."""
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    return tmp_path
+
+
+def write(folder: Path, content: str | bytes) -> dict[str, str]:
+    (folder / TOML).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return {"OSTLER_CONFIG": TOML}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_mistake_is_one_clear_line(folder: Path, case: str) -> None:
+    """Where it stands, to the line; what was expected and found; how to mend it."""
+    content, env, flags = WRONG[case]
+    env = {**write(folder, content or ""), **env}
+    with pytest.raises(BadInput) as caught:
+        load(flags, env, cwd=folder)
+    said = str(caught.value).replace(str(folder), "DIR")
+    assert len(said.splitlines()) == len(caught.value.problems)
+    assert "hunter2" not in said
+    assert all(len(line) < 300 for line in said.splitlines())
+    compare(SNAPSHOTS / f"{case.replace(' ', '-')}.txt", said)
+
+
+def test_no_snapshot_is_left_of_a_case_that_is_gone() -> None:
+    """The cases and their snapshots are the same list."""
+    assert {path.stem for path in SNAPSHOTS.iterdir()} == {case.replace(" ", "-") for case in WRONG}
+
+
+def test_the_stronger_source_wins_and_is_named(folder: Path) -> None:
+    """Flag, then variable, then file, then default; the file's lines are right, in tables too."""
+    text = '# mine\ntimeout = 50\nheaded = true\n"log_keep" = 9\n\n[retention]\n# none\nlogs_days = 3\nevents_days = "never"\n'
+    env = {
+        **write(folder, text),
+        "OSTLER_HEADED": "false",
+        "OSTLER_MAX_CONCURRENT": "7",
+        "OSTLER_RETENTION_LOGS_DAYS": "4",
+    }
+    resolved = resolve({"max_concurrent": "8", "headed": None}, env, cwd=folder)
+    chosen = resolved.settings
+    assert (chosen.max_concurrent, chosen.headed, chosen.timeout, chosen.log_keep) == (8, False, 50.0, 9)
+    assert (chosen.retention.logs_days, chosen.retention.events_days) == (4.0, "never")
+    file = folder / TOML
+    assert {name: (one.kind, one.where) for name, one in located(resolved).items()} == {
+        "timeout": ("file", f"{file}:2"),
+        "headed": ("environment", "OSTLER_HEADED"),
+        "log_keep": ("file", f"{file}:4"),
+        "max_concurrent": ("flag", "--max-concurrent"),
+        "retention.logs_days": ("environment", "OSTLER_RETENTION_LOGS_DAYS"),
+        "retention.events_days": ("file", f"{file}:9"),
+    }
+
+
+def test_relative_paths_start_where_they_are_written(folder: Path) -> None:
+    """Those of the file from its directory, those of flags and variables from the working directory; links are followed."""
+    (folder / "etc").mkdir()
+    (folder / "etc" / "o.toml").write_text('state_dir = "s"\nflow = "../f.py"\nlog_dir = "l"\n')
+    (folder / "loop").symlink_to("loop")
+    env = {"OSTLER_CONFIG": "etc/o.toml", "OSTLER_LOG_DIR": "m", "OSTLER_BROWSER": "loop"}
+    chosen = load({}, env, cwd=folder)
+    assert (chosen.state_dir, chosen.log_dir) == (folder / "etc" / "s", folder / "m")
+    assert chosen.flow == str(folder / "f.py")
+    assert chosen.browser == str(folder / "loop")
+
+
+def test_every_setting_can_be_set_everywhere(folder: Path) -> None:
+    """File and environment know every field, those of nested tables and those of tomorrow among them."""
+    samples = {bool: True, int: 4096, float: 7.0, str: "x", Path: "x"}
+    for rule in rules().values():
+        table, _, leaf = rule.name.rpartition(".")
+        kind = members(rule.type)[0]
+        value = samples[kind] if kind in samples else typing.get_args(kind)[-1]
+        value = 1000 if rule.name == "max_concurrent" else value
+        toml = json.dumps(value)
+        content = f"[{table}]\n{leaf} = {toml}\n" if table else f"{leaf} = {toml}\n"
+        from_file = resolve({}, write(folder, content), cwd=folder)
+        from_env = resolve({}, {**write(folder, ""), variable(rule.name): str(value).lower()}, cwd=folder)
+        assert from_file.settings == from_env.settings
+        assert list(from_file.origins) == list(from_env.origins) == [rule.name]
+
+
+def test_variables_that_set_nothing_are_named(folder: Path) -> None:
+    """A misspelt variable is a warning with the nearest name; other programs' variables are none of ours."""
+    env = {"OSTLER_MAX_CONCURENT": "5", "ostler_timeout": "5", "OSTLER_XYZZY": "1", "HOME": "/", "OSTLER_CONFIG": "x"}
+    said = "expected a variable that sets something, found one that does not"
+    assert unknown_variables(env) == [
+        f"OSTLER_MAX_CONCURENT: {said} (did you mean OSTLER_MAX_CONCURRENT?)",
+        f"OSTLER_XYZZY: {said} (`ostler config show` lists those that do)",
+        f"ostler_timeout: {said} (did you mean OSTLER_TIMEOUT?)",
+    ]
+
+
+def test_what_is_shown_matches_its_schema(folder: Path) -> None:
+    """Every setting once, as published."""
+    env = {**write(folder, ""), "OSTLER_MAX_CONCURRENT": "9"}
+    found = json.loads(msgspec.json.encode(report(resolve({}, env, cwd=folder), [])))
+    jsonschema.validate(found, json.loads((CHECKOUT / "docs" / "schemas" / "config-show.json").read_text()))
+    assert [one["name"] for one in found["settings"]] == list(rules())
+    assert {"name": "max_concurrent", "value": 9, "origin": "environment", "where": "OSTLER_MAX_CONCURRENT",
+            "variable": "OSTLER_MAX_CONCURRENT"} in found["settings"]  # fmt: skip
+
+
+def test_a_secret_setting_is_never_shown() -> None:
+    """The name decides, in messages as in tables."""
+    rule = Rule("service.api_key", int, 0, 10, is_path=False)
+    wrong = convert(rule, "hunter2", Path("/"), is_text=True)
+    assert "hunter2" not in str(wrong)
+    assert shown("service.api_key", "hunter2") == "[redacted]"
+    assert masked("service.api_key", "hunter2") == masked("pin_password", 1234) == "[redacted]"
+    assert masked("service.endpoint", "ws://user:hunter2@host/") == "ws://user:[redacted]@host/"
+
+
+def test_config_show_prints_a_line_for_each(folder: Path, monkeypatch, capsys) -> None:
+    """The command reads what the orchestrator reads, and says which file and line."""
+    write(folder, "timeout = 77\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("OSTLER_CONFIG", TOML)
+    monkeypatch.setenv("OSTLER_STOP_GRASE", "1")
+    assert cli.main(["config", "show", "--state-dir", "s"]) == 0
+    out, err = capsys.readouterr()
+    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines()}
+    assert list(rows) == list(rules())
+    assert rows["timeout"] == ["77.0", f"{folder / TOML}:1"]
+    assert rows["state_dir"] == [str(folder / "s"), "--state-dir"]
+    assert rows["retry_delay"] == ["1.0", "default"]
+    assert "did you mean OSTLER_STOP_GRACE?" in err
+    assert cli.main(["config", "show", "--json"]) == 0
+    out, _ = capsys.readouterr()
+    shown_ = json.loads(out)
+    jsonschema.validate(shown_, json.loads((CHECKOUT / "docs" / "schemas" / "config-show.json").read_text()))
+    assert shown_["file"] == str(folder / TOML)
+    assert len(shown_["warnings"]) == 1
+
+
+@pytest.mark.parametrize("program", ["orchestrator.py", "run.py"])
+def test_a_wrong_setting_stops_the_command(folder: Path, program: str) -> None:
+    """Exit code 2, the line, no traceback, and nothing was made."""
+    (folder / "q.json").write_text('["a"]')
+    write(folder, "timeout = 5\nmax_concurent = 3\n")
+    env = {**os.environ, "OSTLER_CONFIG": TOML, "OSTLER_STATE_DIR": "s", "OSTLER_LOG_DIR": "l"}
+    argument = "q.json" if program == "orchestrator.py" else "anna"
+    done = subprocess.run(
+        [sys.executable, CHECKOUT / program, argument], cwd=folder, env=env, capture_output=True, text=True, timeout=30, check=False
+    )  # fmt: skip
+    assert done.returncode == 2
+    expected = f'{folder / TOML}:2:1: expected a known setting, found "max_concurent" (did you mean "max_concurrent"?)'
+    assert done.stderr.strip() == expected
+    assert not (folder / "s").exists()
+    assert not (folder / "l").exists()
+
+
+def test_no_file_is_no_mistake_unless_it_is_named(folder: Path) -> None:
+    """Without OSTLER_CONFIG a missing ostler.toml leaves the defaults."""
+    assert isinstance(load({}, {}, cwd=folder), Settings)
