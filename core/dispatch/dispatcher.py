@@ -157,13 +157,12 @@ class Dispatcher:
         claimed = False
         try:
             async with self._slots.take():
-                if not await self._gate.passage(self._stop.drain):
-                    return
-                claim = await self._claim()
-                self._unclaimed -= 1
-                claimed = True
-                if claim is not None:
-                    await self._execute(claim)
+                if await self._gate.passage(self._stop.drain):
+                    claim = await self._claim()
+                    self._unclaimed -= 1
+                    claimed = True
+                    if claim is not None:
+                        await self._execute(claim)
         except Fenced as exc:
             self._yield_to_newer(exc)
         except QueueUnavailable:

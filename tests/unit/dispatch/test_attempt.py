@@ -131,3 +131,13 @@ def test_time_in_which_nobody_listened_is_forgiven(attempt: Attempt) -> None:
     take(attempt, messages.StepStarted(step="b", try_=1, limit=500), 10.0)
     attempt.forgive(50.0)
     assert attempt.overdue_at()[0] == 150.0
+
+
+def test_what_was_kept_and_what_the_network_carried_are_told(attempt: Attempt) -> None:
+    """Evidence and the network account become events of their own."""
+    kept = take(attempt, messages.Kept(step="b", why="failed", files=("artifacts/p/2/page.html",), sensitive=False))
+    account = messages.Network(
+        requests=1, failures=0, received=10, sent=5, unmeasured=0, proxy=None, hosts=(), more_hosts=0
+    )
+    carried = take(attempt, account)
+    assert [type(event) for event in (*kept, *carried)] == [events.ArtifactsKept, events.NetworkUsed]

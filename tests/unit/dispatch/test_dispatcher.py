@@ -803,3 +803,108 @@ async def test_a_disk_that_fills_at_the_start_of_an_attempt_is_a_host_fault() ->
     assert await bench.run() is ExitCode.DONE
     assert [event.outcome for event in bench.seen(events.AttemptEnded)] == ["host_fault", "done"]
     assert not bench.launcher.running
+
+
+async def test_a_bug_of_the_loop_itself_is_not_dressed_up() -> None:
+    """What is no error of ours comes out as it is, for whoever has to mend it."""
+
+    class Broken(Follower):
+        def look(self) -> Callable[[], Reconciled | str] | str | None:
+            raise ValueError("a bug")
+
+    bench = Bench(settings=msgspec.structs.replace(SETTINGS, watch=True))
+    bench.follower = Broken(bench)
+    with pytest.raises(ExceptionGroup) as caught:
+        await bench.run()
+    assert caught.group_contains(ValueError, match="a bug")
+
+
+async def test_a_feed_edit_of_an_overtaken_orchestrator_changes_nothing() -> None:
+    """Bringing an edit in is where a newer holder may be noticed first."""
+
+    class Overtaken(Follower):
+        def bring_in(self) -> Reconciled:
+            raise Fenced("queue", ours=1, newer=2)
+
+        def look(self) -> Callable[[], Reconciled | str] | str | None:
+            return self.bring_in
+
+    bench = Bench(settings=msgspec.structs.replace(SETTINGS, watch=True))
+    bench.follower = Overtaken(bench)
+    assert await bench.run() is ExitCode.HOLDER_ALIVE
+
+
+async def test_planning_goes_on_refused_until_the_workers_have_ended() -> None:
+    """An overtaken orchestrator that cannot even look waits for its own workers, and is told once."""
+
+    class Overtaken(MemoryQueue):
+        blind = False
+
+        def readiness(self, *args: Any, **kwargs: Any) -> Any:
+            if self.blind:
+                raise Fenced("queue", ours=1, newer=2)
+            return super().readiness(*args, **kwargs)
+
+        def record_go(self, nonce: str, **fields: Any) -> None:
+            super().record_go(nonce, **fields)
+            self.blind = True
+
+        def changes_of_others(self) -> int:
+            return int(self.blind)
+
+    quick = msgspec.structs.replace(SETTINGS, notice_interval=0.01)
+    bench = Bench(lambda _c, _n: worker(AwaitStop(), *DONE), settings=quick, queue=Overtaken())
+    bench.add("a", "b", "c", "d")
+    assert await bench.run() is ExitCode.HOLDER_ALIVE
+    assert not bench.launcher.running
+
+
+async def test_an_operators_change_is_noticed_and_a_full_disk_meanwhile_is_not_the_end() -> None:
+    """What somebody else writes into the queue is planned within a look or two."""
+
+    class Shared(MemoryQueue):
+        looks = 0
+
+        def changes_of_others(self) -> int:
+            self.looks += 1
+            if self.looks == 2:
+                raise QueueUnavailable(Path("queue.db"), "disk full")
+            return self.looks
+
+    bench = Bench(
+        lambda _c, _n: worker(Hold(), *DONE),
+        settings=msgspec.structs.replace(SETTINGS, notice_interval=0.01, max_concurrent=1),
+        queue=Shared(),
+    )
+    bench.add("a")
+    async with anyio.create_task_group() as tasks:
+
+        async def operate() -> None:
+            await bench.sink.wait_for(events.AttemptStarted)
+            while bench.queue.looks < 5:
+                await anyio.sleep(0.01)
+            bench.launcher.spawned[0].release()
+
+        tasks.start_soon(operate)
+        assert await bench.run() is ExitCode.DONE
+
+
+async def test_a_disk_that_stays_full_at_recovery_ends_with_a_host_fault() -> None:
+    """A stop does not wait for a disk: the attempt stays open for the next start."""
+
+    class Full(MemoryQueue):
+        def finish(self, *args: Any, **kwargs: Any) -> Any:
+            raise QueueUnavailable(Path("queue.db"), "disk full")
+
+    bench = Bench(queue=Full())
+    bench.add("p")
+    bench.queue.begin_run(0.0)
+    bench.queue.claim(bench.clock.now(), "old")
+    async with anyio.create_task_group() as tasks:
+
+        async def operate() -> None:
+            await bench.sink.wait_for(events.RunStarted)
+            bench.stop.at_once()
+
+        tasks.start_soon(operate)
+        assert await bench.run() is ExitCode.HOST_FAULT
