@@ -157,7 +157,8 @@ class Dispatcher:
         claimed = False
         try:
             async with self._slots.take():
-                if await self._gate.passage(self._stop.drain):
+                may_start = await self._gate.passage(self._stop.drain)
+                if may_start:
                     claim = await self._claim()
                     self._unclaimed -= 1
                     claimed = True
