@@ -15,6 +15,8 @@ from collections import deque
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
+import structlog
+
 from core.domain.messages import Go, Heartbeat, Hello, Stop
 from core.domain.outcome import ExitCode
 from core.errors import ControlLost
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 FATE_GRACE = 8.0
 """Seconds from the end of the other side to the end of this process, whatever user code does."""
 HEARTBEAT = 2.0
+_log = structlog.get_logger()
 _MOST_QUEUED = 10_000
 _LEAST_NICE_SIGNAL_GRACE = 10.0
 
@@ -141,6 +144,9 @@ class WorkerChannel:
                     self._outgoing.clear()
                     self._busy = False
                 return
+            except Exception as exc:  # noqa: BLE001 - one message that cannot be said must not silence all that follow
+                # its content may be secret
+                _log.warning("control_message_not_sent", message=type(message).__name__, reason=type(exc).__name__)
 
     def _on_loop(self, word: Go | Stop | None) -> None:
         loop = self._loop

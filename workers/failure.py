@@ -26,6 +26,7 @@ from core.errors import (
     WorkspaceCorrupt,
     WorkspaceError,
 )
+from core.text import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,8 +84,8 @@ def _without_call_log(text: str) -> str:
 
 
 def shorten(text: str) -> str:
-    """Return the first lines, at most ``LONGEST`` characters."""
-    text = "\n".join(line.rstrip() for line in text.strip().splitlines() if line.strip())
+    """Return the first lines, at most ``LONGEST`` characters, that can be written."""
+    text = "\n".join(line.rstrip() for line in encodable(text).strip().splitlines() if line.strip())
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 

@@ -11,6 +11,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, TextIO
 
+from core.text import encodable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -85,5 +87,5 @@ class MaskedText(io.TextIOBase):
         whole = "".join(self._held) + text
         self._held.clear()
         self._size = 0
-        self._below.write(self._mask(whole))
+        self._below.write(encodable(self._mask(whole)))
         self._below.flush()

@@ -19,6 +19,7 @@ import structlog
 
 from core.domain.messages import Down, Up
 from core.errors import ControlLost
+from core.text import encodable_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,8 +37,15 @@ _down: msgspec.json.Decoder[Down] = msgspec.json.Decoder(Down)
 
 
 def encode(message: Up | Down) -> bytes:
-    """Return the message as one line, with its newline."""
-    return msgspec.json.encode(message) + b"\n"
+    """Return the message as one line, with its newline; lone surrogates in its texts are spelled out.
+
+    Raises:
+        TypeError, ValueError: it holds what JSON has no form for.
+    """
+    try:
+        return msgspec.json.encode(message) + b"\n"
+    except UnicodeEncodeError:
+        return msgspec.json.encode(encodable_within(msgspec.to_builtins(message))) + b"\n"
 
 
 def decode_up(line: bytes) -> Up:

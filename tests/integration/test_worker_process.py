@@ -21,6 +21,7 @@ from core.domain.messages import (
     Heartbeat,
     Hello,
     Planned,
+    Progress,
     Ready,
     StepCommitted,
     StepStarted,
@@ -378,3 +379,15 @@ def test_help_documents_the_exit_codes():
     )
     for code in ExitCode:
         assert f"\n  {code.value}  " in done.stdout
+
+
+def test_lone_surrogate_silences_nobody(start):
+    """What a step says that UTF-8 has no form for arrives spelled out, and so does all that follows."""
+    worker = start(then="lone surrogate")
+    worker.begin()
+    worker.until(Progress, note="half \\ud83d")
+    outcome = worker.until(Finished).outcome
+    assert isinstance(outcome, Failed)
+    assert outcome.reason.endswith("RuntimeError: the page said \\ud83d")
+    assert worker.end() == ExitCode.FAILED
+    assert "half \\ud83d\n" in worker.output.read_text()

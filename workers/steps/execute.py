@@ -32,7 +32,7 @@ from core.errors import (
 from workers.author import authors_traceback, definition_of, place_of, whole_traceback
 from workers.failure import reason_of
 from workers.port import Control
-from workers.record import STARTED, Record
+from workers.record import STARTED, Record, as_json
 from workers.steps.context import Context
 from workers.steps.evidence import Evidence
 from workers.steps.flow import Flow
@@ -227,10 +227,16 @@ def commit(stage: Stage, step: Step, login: LoginState | None, generation: int, 
 
     Raises:
         Fenced, DurableWriteFailed: it is not committed.
+        StepFailed: neither, what it brought out cannot be kept.
     """
+    try:
+        # a list that was read may have been appended anything
+        outputs = {name: as_json(name, value) for name, value in stage.ctx.outputs.all().items()}
+    except TypeError as exc:
+        raise StepFailed(step.name, f"output {exc}") from exc
     if login is not None:
         stage.record.keep_login(login)
-    stage.record.commit(step.spec, stage.ctx.outputs.all(), None if login is None else generation)
+    stage.record.commit(step.spec, outputs, None if login is None else generation)
     try:
         stage.ctx.confirm()
     except (OstlerError, OSError) as exc:

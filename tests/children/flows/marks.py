@@ -19,7 +19,7 @@ class Params(msgspec.Struct):
 
     Attributes:
         marks: file of lines.
-        then: what the second step does the first time: ``end``, ``block``, ``wait``, ``die``.
+        then: what the second step does the first time: ``end``, ``block``, ``wait``, ``die`` ….
     """
 
     marks: str
@@ -47,6 +47,10 @@ async def second(ctx: Context) -> None:
         await anyio.sleep(120)
     elif told == "die":
         os.kill(os.getpid(), signal.SIGKILL)
+    elif told == "lone surrogate":
+        ctx.progress("half \ud83d")
+        print("half \ud83d")
+        raise RuntimeError("the page said \ud83d")
     elif told == "thread":
         threading.Thread(target=time.sleep, args=(120,)).start()
     mark(ctx, "second")

@@ -23,6 +23,7 @@ from core.domain.messages import (
 from core.domain.outcome import Busy, Corrupt, Done, Failed, HostFault, Interrupted, Rejected, Waiting
 from core.domain.session import SessionState, reset
 from core.errors import BrowserLaunchFailed, BrowserNotFound, BrowserRefused, FlowLoadError, NoSpace, StateCorrupt
+from core.process.channel import decode_up, encode
 from core.profiles.port import ProfileMetadata
 from core.state.memory import MemoryLoginStateStore, MemorySessionStore
 from core.state.port import LoginState
@@ -853,3 +854,39 @@ async def test_notes_of_a_removed_step_stay_until_the_session_is_reset(theatre):
     assert theatre.session.outputs == {"read": None}
     assert theatre.session.remembered["before"]["order"] == 7
     assert reset(theatre.session).remembered == {}
+
+
+LONE = "the page said \ud83d"
+
+
+async def test_lone_surrogate_in_an_error_is_told(theatre):
+    """An error's text that UTF-8 has no form for is a plain failure with the surrogate spelled out."""
+    flow = Flow(browser=False)
+
+    @flow.step
+    async def read(ctx):
+        ctx.progress(LONE)
+        raise RuntimeError(LONE)
+
+    outcome = await theatre.play(flow)
+    assert isinstance(outcome, Failed)
+    assert outcome.reason.endswith("RuntimeError: the page said \\ud83d")
+    for message in theatre.control.sent:
+        decode_up(encode(message))
+
+
+@pytest.mark.parametrize("value", ["half \ud83d", object()])
+async def test_output_that_cannot_be_kept_fails_its_step(theatre, value):
+    """What is appended to an output is looked at before the commit: the step fails and names the output."""
+    flow = Flow(browser=False)
+
+    @flow.step
+    async def collect(ctx):
+        ctx.outputs["found"] = []
+        ctx.outputs["found"].append(value)
+
+    outcome = await theatre.play(flow)
+    assert isinstance(outcome, Failed)
+    assert outcome.step == "collect"
+    assert "output 'found' must be text" in outcome.reason
+    assert theatre.session.completion_flags == {}
