@@ -38,6 +38,7 @@ from core.events.fan_out import FanOut
 from core.events.history import JsonlHistory
 from core.events.jsonl import JsonlSink
 from core.process.child import LaunchPlan, SubprocessLauncher
+from core.process.command import CommandFeed
 from core.process.describe import FlowInspector
 from core.process.identity import end_holder
 from core.process.pump import LogLimits
@@ -46,8 +47,10 @@ from core.profiles.lock import FileProfileLocks
 from core.profiles.store import FileProfileStore
 from core.queue.feed import FeedDefaults, read_feed
 from core.queue.header import refuse_foreign
+from core.queue.http_feed import TOKEN, HttpFeed, is_address
 from core.queue.intake import FileFollower, Intake, signature
 from core.queue.open import SourceKind, open_named, open_queue, open_source
+from core.queue.remote import FETCH_LIMIT, MAX_FETCHED, RemoteFollower, RemoteReader
 from core.redaction import Redactor
 from core.state.orchestrator_lock import OrchestratorLock
 from core.state.sessions import FileSessionStore
@@ -56,8 +59,10 @@ from core.workspaces.manager import WorkspaceManager
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from core.dispatch.ports import FeedFollower
     from core.queue.feed import Feed
     from core.queue.open import Source
+    from core.queue.remote import RemoteFeed
     from core.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -80,12 +85,14 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     add = parser.add_argument
-    add("queue", nargs="?", help="queue.json, jobs.jsonl, ids.txt, queue.db, or - for standard input; none: go on")
+    add("queue", nargs="?", help="queue.json, jobs.jsonl, ids.txt, queue.db, http(s)://…, or - for stdin; none: go on")
+    add("--queue-command", metavar="CMD", help="the queue is what this command prints; no shell is started")
     add("--max-concurrent", metavar="N", help="browsers at a time (default 5)")
     add("--flow", metavar="FILE", help="flow of jobs that name none")
     add("--again", action="store_true", help="run jobs that have ended once more; committed steps stay done")
     add("--retry-failed", action="store_true", help="give failed and quarantined jobs another chance")
-    add("--watch", action="store_true", help="stay, and follow edits of the queue file")
+    add("--watch", action="store_true", help="stay, and follow edits of the queue file, server or command")
+    add("--watch-interval", metavar="SECONDS", help="between two looks at a server or command (default 30)")
     add("--take-over", action="store_true", help="kill a frozen orchestrator that holds the state directory")
     add("--state-dir", metavar="DIR")
     add("--log-dir", metavar="DIR")
@@ -118,8 +125,8 @@ def dispatch_settings(chosen: Settings, *, watch: bool) -> DispatchSettings:
     )  # fmt: skip
 
 
-def make_intake(source: Source, options: argparse.Namespace, resolved: settings.Resolved) -> Intake:
-    """Return what reads and checks the feed."""
+def outside_defaults(options: argparse.Namespace, resolved: settings.Resolved) -> FeedDefaults:
+    """Return where a flow comes from that the feed does not name."""
     chosen = resolved.settings
     profiles = FileProfileStore(chosen.state_dir)
 
@@ -128,42 +135,84 @@ def make_intake(source: Source, options: argparse.Namespace, resolved: settings.
         return None if metadata is None else metadata.flow
 
     config_flow = None if options.flow else chosen.flow
-    stdin = sys.stdin.buffer if sys.stdin is not None else io.BytesIO()  # it may have been closed before the start
     place = resolved.origins["flow"].where if "flow" in resolved.origins else "ostler.toml"
-    outside = FeedDefaults(
+    return FeedDefaults(
         flag_flow=options.flow, config_flow=config_flow, config_place=place, profile_flow=profile_flow,
         settled=frozenset(resolved.origins),
     )  # fmt: skip
 
+
+def make_reader(options: argparse.Namespace, resolved: settings.Resolved) -> RemoteReader | None:
+    """Return what reads a queue that a server or a command gives; None if it is neither."""
+    remote: RemoteFeed
+    if options.queue_command is not None:
+        if options.queue is not None:
+            found = "both"
+            raise BadInput([Problem(place="queue", expected="a queue argument or --queue-command", found=found)])
+        remote = CommandFeed(
+            options.queue_command, os.environ, cwd=Path.cwd(), limit=FETCH_LIMIT, most=MAX_FETCHED
+        )  # fmt: skip
+    elif options.queue is not None and is_address(options.queue):
+        remote = HttpFeed(options.queue, os.environ)
+    else:
+        return None
+    return RemoteReader(remote, SystemClock(), cwd=Path.cwd(), defaults=outside_defaults(options, resolved))
+
+
+def make_intake(options: argparse.Namespace, resolved: settings.Resolved, reader: RemoteReader | None) -> Intake:
+    """Return what reads and checks the feed."""
+    chosen = resolved.settings
+    stdin = sys.stdin.buffer if sys.stdin is not None else io.BytesIO()  # it may have been closed before the start
+    outside = outside_defaults(options, resolved)
+
     def read() -> Feed:
-        return read_feed(source.argument, stdin=stdin, cwd=Path.cwd(), defaults=outside)
+        return read_feed(options.queue, stdin=stdin, cwd=Path.cwd(), defaults=outside)
 
     cache = chosen.state_dir / ".flow_cache.json"
-    return Intake(read, FlowInspector(RUN_PY, cache, timeout=chosen.describe_timeout, env=os.environ))
+    inspector = FlowInspector(RUN_PY, cache, timeout=chosen.describe_timeout, env=worker_environment())
+    return Intake(read if reader is None else reader.read, inspector)
+
+
+def refuse_watching_nothing(options: argparse.Namespace, reader: RemoteReader | None, source: Source | None) -> None:
+    """Refuse ``--watch`` where nothing can change.
+
+    Raises:
+        BadInput: it was asked for.
+    """
+    is_file = source is not None and source.path is not None and source.kind is SourceKind.FEED
+    if options.watch and reader is None and not is_file:
+        found = "none" if source is None else source.argument
+        raise BadInput([Problem(place="--watch", expected="a queue file whose edits can be followed", found=found)])
+
+
+def worker_environment() -> dict[str, str]:
+    """Return what workers see of the environment: not the token for the queue's server."""
+    return {name: value for name, value in os.environ.items() if name != TOKEN}
 
 
 def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
     """Wire everything up and run the queue."""
     chosen = resolved.settings
     clock = SystemClock()
-    source = open_source(options.queue, Path.cwd()) if options.queue is not None else None
-    is_feed = source is not None and source.kind is SourceKind.FEED
-    if options.watch and (source is None or source.path is None or not is_feed):
-        found = "none" if source is None else source.argument
-        raise BadInput([Problem(place="--watch", expected="a queue file whose edits can be followed", found=found)])
+    reader = make_reader(options, resolved)
+    source = open_source(options.queue, Path.cwd()) if options.queue is not None and reader is None else None
+    is_feed = reader is not None or (source is not None and source.kind is SourceKind.FEED)
+    refuse_watching_nothing(options, reader, source)
     own = chosen.state_dir / "queue.db"
     named = source.path if source is not None and not is_feed else None
-    if source is None and not own.exists():
+    if source is None and reader is None and not own.exists():
         hint = f"nothing was ever run in {chosen.state_dir}, so there is nothing to go on with"
         raise BadInput([Problem(place="queue", expected="queue.json, queue.db or -", found="no argument", hint=hint)])
     if named is not None:
         refuse_foreign(named)
-    intake = make_intake(source, options, resolved) if source is not None and is_feed else None
+    intake = make_intake(options, resolved, reader) if is_feed else None
     seen = signature(source.path) if source is not None and source.path is not None else None
-    # read before anything is touched; flows are asked only by whoever holds the state directory
-    feed = intake.read() if intake is not None else None
-    lock = OrchestratorLock(chosen.state_dir, clock)
     with contextlib.ExitStack() as stack:
+        if reader is not None:
+            stack.callback(reader.close)
+        # read before anything is touched; flows are asked only by whoever holds the state directory
+        feed = intake.read() if intake is not None else None
+        lock = OrchestratorLock(chosen.state_dir, clock)
         stack.enter_context(lock.hold(end_holder=end_holder if options.take_over else None))
         if intake is not None and feed is not None:
             intake.check(feed)
@@ -185,15 +234,17 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
             everything.emit(events.FeedRead(at=clock.now(), source=feed.name, **structs.asdict(changes)))
         else:
             queue.resume(clock.now(), again=options.again, retry_failed=options.retry_failed)
-        follower = None
-        if options.watch and intake is not None and source is not None and source.path is not None:
+        follower: FeedFollower | None = None
+        if options.watch and intake is not None and reader is not None:
+            follower = RemoteFollower(reader, intake, queue, clock, interval=chosen.watch_interval)
+        elif options.watch and intake is not None and source is not None and source.path is not None:
             follower = FileFollower(source.path, intake, queue, clock, seen=seen)
         locks = FileProfileLocks(chosen.state_dir, clock)
         limits = LogLimits(rate=chosen.log_rate, max_bytes=chosen.log_max_bytes, keep=chosen.log_keep)
         plan = LaunchPlan(python=sys.executable, run_py=RUN_PY, log_dir=chosen.log_dir, limits=limits)
         ports = Ports(
             queue=queue,
-            launcher=SubprocessLauncher(plan, os.environ),
+            launcher=SubprocessLauncher(plan, worker_environment()),
             reaper=ProcessReaper(),
             sessions=FileSessionStore(chosen.state_dir),
             locks=locks,

@@ -42,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         stop_grace: time between asking a worker to end and killing its tree.
         start_timeout: time a worker has from its spawn to ``Ready``.
         describe_timeout: time that loading a flow may take.
+        watch_interval: seconds between two looks at a queue that a server or a command gives.
         flow: flow of jobs that name none.
         browser: executable.
         headed: show browsers.
@@ -68,6 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     stop_grace: float = 10.0
     start_timeout: float = 30.0
     describe_timeout: float = 20.0
+    watch_interval: float = 30.0
     flow: str | None = None
     browser: str | None = None
     headed: bool = False
@@ -109,6 +111,7 @@ _LEAST: Mapping[str, float] = {
     "timeout": 1,
     "start_timeout": 1,
     "describe_timeout": 1,
+    "watch_interval": 1,
     "action_timeout": 0.1,
     "max_attempts": 1,
     "poison_limit": 1,
@@ -120,7 +123,9 @@ _MOST: Mapping[str, float] = {"max_concurrent": MAX_CONCURRENT}
 """The largest; a week of seconds, or none, where nothing is said."""
 _PATHS = frozenset({"flow", "browser"})
 """Texts that are paths."""
-_NO_SETTINGS = frozenset({"OSTLER_CONFIG", "OSTLER_CONTROL_FD", "OSTLER_ATTEMPT", "OSTLER_UPDATE_SNAPSHOTS"})
+_NO_SETTINGS = frozenset(
+    {"OSTLER_CONFIG", "OSTLER_FEED_TOKEN", "OSTLER_CONTROL_FD", "OSTLER_ATTEMPT", "OSTLER_UPDATE_SNAPSHOTS"}
+)
 """Variables of our own that set nothing here."""
 
 

@@ -56,7 +56,8 @@ def read_jobs(arguments: argparse.Namespace, settings: Settings) -> list[JobSpec
     defaults = FeedDefaults(
         flag_flow=arguments.flow, config_flow=None if arguments.flow else settings.flow, profile_flow=profile_flow
     )
-    stdin = io.BytesIO(msgspec.json.encode(list(dict.fromkeys(ids)))) if ids else sys.stdin.buffer
+    typed = msgspec.json.encode(list(dict.fromkeys(ids))) if ids else b""
+    stdin = io.BytesIO(typed) if ids or sys.stdin is None else sys.stdin.buffer
 
     def read() -> Feed:
         return read_feed("-" if ids or source is None else source, stdin=stdin, cwd=Path.cwd(), defaults=defaults)

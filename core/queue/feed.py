@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import codecs
 import enum
+import io
 import shutil
 import tempfile
 import weakref
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from core.domain.model import JobSpec
     from core.queue.feed_job import RawJob
 
-__all__ = ["Feed", "FeedDefaults", "read_feed"]
+__all__ = ["Feed", "FeedDefaults", "read_feed", "read_feed_text"]
 
 STDIN = "<stdin>"
 MAX_JSON = 32 * 1024 * 1024
@@ -102,18 +103,37 @@ def read_feed(source: str, *, stdin: IO[bytes], cwd: Path, defaults: FeedDefault
         BadInput: with everything that is wrong, up to 20 mistakes and how many more there are.
     """
     if source == "-":
-        return _read(stdin, place=STDIN, path=None, resolver=Resolver(base=cwd, cwd=cwd, outside=defaults))
+        return _read(stdin, place=STDIN, name=STDIN, suffix="", resolver=Resolver(base=cwd, cwd=cwd, outside=defaults))
     path = absolute(source, cwd)
     with opened(path, source) as file:
-        return _read(file, place=source, path=path, resolver=Resolver(base=path.parent, cwd=cwd, outside=defaults))
+        resolver = Resolver(base=path.parent, cwd=cwd, outside=defaults)
+        return _read(file, place=source, name=str(path), suffix=path.suffix.lower(), resolver=resolver)
 
 
-def _read(stream: IO[bytes], *, place: str, path: Path | None, resolver: Resolver) -> Feed:
+def read_feed_text(text: bytes, *, place: str, name: str, suffix: str, cwd: Path, defaults: FeedDefaults) -> Feed:
+    """Read and check a feed that came from somewhere else; its relative paths start from ``cwd``.
+
+    Args:
+        text: all of it.
+        place: what messages call it.
+        name: the key of its jobs.
+        suffix: of a file's name, as ``.jsonl``, or nothing.
+        cwd: working directory, absolute.
+        defaults: where a flow comes from that the feed does not name.
+
+    Raises:
+        BadInput: with everything that is wrong.
+    """
+    resolver = Resolver(base=cwd, cwd=cwd, outside=defaults)
+    return _read(io.BytesIO(text), place=place, name=name, suffix=suffix, resolver=resolver)
+
+
+def _read(stream: IO[bytes], *, place: str, name: str, suffix: str, resolver: Resolver) -> Feed:
     before = moment_of(stream)
     head = _head(stream)
     _refuse_no_text(head, place)
     head = head.removeprefix(codecs.BOM_UTF8)
-    form = _form(head, path.suffix.lower() if path is not None else "")
+    form = _form(head, suffix)
     if form is Form.JSON:
         data = head + stream.read(MAX_JSON + 1 - len(head)) if len(head) <= MAX_JSON else head
         if len(data) > MAX_JSON:
@@ -133,7 +153,7 @@ def _read(stream: IO[bytes], *, place: str, path: Path | None, resolver: Resolve
         from core.queue.feed_errors import explain  # noqa: PLC0415
 
         raise BadInput(explain(entries.document, entries.lines, place=place, resolver=resolver))
-    return Feed(place if path is None else str(path), count, entries, resolver)
+    return Feed(name, count, entries, resolver)
 
 
 def _refuse_no_text(head: bytes, place: str) -> None:

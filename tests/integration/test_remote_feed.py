@@ -1,0 +1,395 @@
+"""Feeds from a server and from a command: what is asked, what is taken, what is refused and what is followed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from core.clock import ManualClock, SystemClock
+from core.domain.messages import FlowDescription
+from core.errors import BadInput, QueueUnavailable
+from core.process.command import CommandFeed
+from core.queue import http_feed
+from core.queue.feed import FeedDefaults
+from core.queue.http_feed import HttpFeed, is_address
+from core.queue.intake import Intake
+from core.queue.memory import MemoryQueue
+from core.queue.port import Reconciled
+from core.queue.remote import RemoteFollower, RemoteReader
+from tests.server import QueueServer, redirect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TOKEN = "s3cret-token"
+NO_NETRC = {"NETRC": "/nonexistent/netrc"}
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def server() -> Iterator[QueueServer]:
+    one = QueueServer()
+    yield one
+    one.close()
+
+
+def feed(server: QueueServer, path: str = "/queue.json", **env: str) -> HttpFeed:
+    return HttpFeed(server.url(path), {**NO_NETRC, **env})
+
+
+def refused(one: Any) -> str:
+    with pytest.raises(BadInput) as caught:
+        one.fetch()
+    return str(caught.value)
+
+
+def test_a_feed_is_fetched_once_and_then_asked_for_by_its_etag(server):
+    """The server says 304 until it changes."""
+    server.answers["/queue.json"] = '["a"]'
+    one = feed(server)
+    assert one.fetch() == b'["a"]'
+    assert one.fetch() is None
+    server.answers["/queue.json"] = '["b"]'
+    assert one.fetch() == b'["b"]'
+    assert server.sent == [200, 304, 200]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (None, "expected a queue, found 404 Not Found"),
+        (redirect("/loop"), "expected a queue, found more than 5 redirects, or one that leads nowhere (302)"),
+        (redirect("file:///etc/passwd"), "or one that leads nowhere (302)"),
+        (redirect("ftp://127.0.0.1/q"), "a redirect away from https, or to something that is no server"),
+        (lambda handler: handler.wfile.write(b"nonsense\r\n\r\n"), "something that is not HTTP"),
+        (lambda handler: handler.send_error(500, "boom"), "found 500 Internal Server Error"),
+        (lambda handler: handler.send_response(304) or handler.end_headers(), "(304)"),
+    ],
+)  # fmt: skip
+def test_what_is_no_queue_is_said_in_a_line(server, answer, said):
+    """With the address, and why."""
+    server.answers["/queue.json"] = server.answers["/loop"] = answer
+    message = refused(feed(server))
+    assert said in message
+    assert message.startswith(server.url())
+    assert "\n" not in message
+
+
+def test_nobody_there(server):
+    """A closed port is an answer, too."""
+    url = server.url()
+    server.close()
+    assert "Connection refused" in refused(HttpFeed(url, NO_NETRC))
+
+
+def test_a_redirect_is_followed_without_the_token_for_others(server):
+    """Credentials go to the server that was named and to no other; a path elsewhere on it gets them again."""
+    other = QueueServer()
+    try:
+        other.answers["/end"] = '["a"]'
+        server.answers["/queue.json"] = redirect("/second", 307)
+        server.answers["/second"] = redirect(other.url("/end"))
+        assert feed(server, OSTLER_FEED_TOKEN=TOKEN).fetch() == b'["a"]'
+        assert [asked[1].get("Authorization") for asked in server.asked] == [f"Bearer {TOKEN}"] * 2
+        assert "Authorization" not in other.asked[0][1]
+    finally:
+        other.close()
+
+
+def test_a_redirect_never_leaves_https():
+    """What was asked for in private is not answered in public."""
+    one = HttpFeed("https://host.invalid/q", NO_NETRC)
+    assert one.redirected("https://host.invalid/q", "https://other.invalid/q").full_url == "https://other.invalid/q"
+    with pytest.raises(BadInput, match="a redirect away from https"):
+        one.redirected("https://host.invalid/q", "http://host.invalid/q")
+
+
+def test_netrc_is_asked_for_the_host(server, tmp_path):
+    """And a mistake in it is said without what stands there."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text(f"machine 127.0.0.1 login anna password {TOKEN}\n")
+    server.answers["/queue.json"] = '["a"]'
+    feed(server, NETRC=str(netrc)).fetch()
+    assert server.asked[0][1]["Authorization"].startswith("Basic ")
+    netrc.write_text(f"{TOKEN} 127.0.0.1\n")
+    message = refused(feed(server, NETRC=str(netrc)))
+    assert "a mistake in line 1" in message
+    assert TOKEN not in message
+
+
+def test_a_token_is_not_sent_in_the_clear():
+    """Plain HTTP to another host is refused before anything is sent."""
+    message = refused(HttpFeed("http://host.invalid/q.json", {**NO_NETRC, "OSTLER_FEED_TOKEN": TOKEN}))
+    assert "expected https, for credentials are sent, found http" in message
+    assert TOKEN not in message
+
+
+@pytest.mark.parametrize(
+    "url", [f"https://anna:{TOKEN}@host/q", "https://", "http://h:0/", "http://h:x/", "http://h/a b"]
+)
+def test_addresses_that_are_none(url):
+    """Nor may one hold a password: every user of the host could read it."""
+    with pytest.raises(BadInput) as caught:
+        HttpFeed(url, NO_NETRC)
+    assert TOKEN not in str(caught.value)
+
+
+def test_the_query_of_an_address_is_never_shown(server):
+    """It may be a secret; it tells feeds apart all the same."""
+    server.answers["/queue.json"] = "nonsense {"
+    one, two = feed(server, f"/queue.json?key={TOKEN}"), feed(server, "/queue.json?key=other")
+    assert one.name != two.name
+    assert TOKEN not in one.name + one.place
+    one.fetch()
+    assert TOKEN in server.asked[0][0]
+    assert is_address("HTTPS://x")
+    assert not is_address("queue.json")
+
+
+def test_too_much_is_refused(server, monkeypatch):
+    """Whatever was announced; it is not read to its end."""
+    monkeypatch.setattr(http_feed, "MAX_FETCHED", 1000)
+    server.answers["/queue.json"] = "x" * 5000
+    assert "expected at most 32 MB, found more" in refused(feed(server))
+
+
+def test_a_cut_answer_is_no_queue(server):
+    """Less than was announced."""
+
+    def cut(handler: Any) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "10")
+        handler.end_headers()
+        handler.wfile.write(b'["a"]')
+
+    server.answers["/queue.json"] = cut
+    assert "expected 10 bytes, as was announced, found 5" in refused(feed(server))
+
+
+def test_a_slow_server_is_given_up(server, monkeypatch):
+    """Without a byte for so long, and drop by drop beyond the limit of all of it."""
+    monkeypatch.setattr(http_feed, "SOCKET_LIMIT", 0.2)
+    server.answers["/queue.json"] = lambda _: server.released.wait(20)
+    assert "expected an answer, found nothing for 0.2 s" in refused(feed(server))
+
+    def drip(handler: Any) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        while not server.released.wait(0.05):
+            handler.wfile.write(b" ")
+
+    server.answers["/queue.json"] = drip
+    assert "expected all of it within 0.5 s" in refused(HttpFeed(server.url(), NO_NETRC, limit=0.5))
+
+
+# --- a command -------------------------------------------------------------------------------------------------------
+
+
+def command(script: str, tmp_path: Path, *, limit: float = 20, most: int = 1000) -> CommandFeed:
+    typed = f"{shlex.quote(sys.executable)} -c {shlex.quote(script)}"
+    return CommandFeed(typed, os.environ, cwd=tmp_path, limit=limit, most=most)
+
+
+def test_what_a_command_prints_is_the_feed(tmp_path):
+    """And nothing new if it is the same again; no shell sees what is in it."""
+    (tmp_path / "n").write_text('["$HOME", "a;b"]')
+    one = command("print(open('n').read(), end='')", tmp_path)
+    assert one.fetch() == b'["$HOME", "a;b"]'
+    assert one.fetch() is None
+    (tmp_path / "n").write_text("[]")
+    assert one.fetch() == b"[]"
+    assert "print" not in one.name
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("import sys; sys.exit('no access\\n\\x1b[31m')", "found exit code 1 (it said: no access [31m)"),
+        ("print('x' * 5000)", "expected at most"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "found exit code -15"),
+    ],
+)
+def test_a_command_that_fails_gives_no_feed(tmp_path, script, said):
+    """What it said to standard error is shown, in one line."""
+    message = refused(command(script, tmp_path))
+    assert message.startswith("--queue-command: expected")
+    assert said in message
+
+
+@pytest.mark.parametrize("typed", ["", "'", "no-such-command-here --x"])
+def test_what_is_no_command(typed, tmp_path):
+    """It is said, and is bad input."""
+    with pytest.raises(BadInput, match="--queue-command: expected a command"):
+        CommandFeed(typed, os.environ, cwd=tmp_path, limit=5, most=10).fetch()
+
+
+def test_a_command_that_hangs_is_ended_with_what_it_started(tmp_path):
+    """At its limit, children in its group among it."""
+    script = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "open('pid', 'w').write(str(child.pid)); sys.stderr.write('waiting'); sys.stderr.flush(); time.sleep(60)"
+    )
+    message = refused(command(script, tmp_path, limit=1.5))
+    assert "expected a command that ends within 1.5 s, found one that was stopped (it said: waiting)" in message
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
+def test_closing_ends_a_command(tmp_path):
+    """Nothing of it outlives the run."""
+    one = command("import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(60)", tmp_path)
+    reader = RemoteReader(one, SystemClock(), cwd=tmp_path, defaults=FeedDefaults())
+    reader._start()
+    until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
+    reader.close()
+    assert gone(int((tmp_path / "pid").read_text()))
+    with pytest.raises(BadInput):
+        one.fetch()
+
+
+def until(happened: Any, deadline: float = 15) -> Any:
+    end = time.monotonic() + deadline
+    while not (found := happened()):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return found
+
+
+def gone(pid: int) -> bool:
+    def is_gone() -> bool:
+        return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+    return bool(until(is_gone))
+
+
+# --- following -------------------------------------------------------------------------------------------------------
+
+
+class Agreeable:
+    """Takes all parameters."""
+
+    def describe(self, flow: Path, params: Any) -> FlowDescription:
+        return FlowDescription(name=flow.stem, steps=())
+
+
+class Following:
+    """A follower of a server's feed on a queue in memory, and a clock that is moved by hand."""
+
+    def __init__(self, server: QueueServer, folder: Path, queue: MemoryQueue) -> None:
+        (folder / "f.py").touch()
+        self.clock = ManualClock()
+        self.queue = queue
+        queue.begin_run(0.0)
+        self.server = server
+        defaults = FeedDefaults(flag_flow="f.py")
+        self.reader = RemoteReader(feed(server), self.clock, cwd=folder, defaults=defaults, limit=60)
+        intake = Intake(self.reader.read, Agreeable())
+        first = intake.accept()
+        queue.reconcile(first.name, first.specs, now=0.0)
+        self.follower = RemoteFollower(self.reader, intake, queue, self.clock, interval=30)
+
+    def after(self, seconds: float) -> Any:
+        """Return what a look gives after so long, once the fetch that it began has ended."""
+        self.clock.advance(seconds)
+        assert self.follower.look() is None
+        if self.reader._fetch is not None:
+            self.reader._fetch.join(10)
+        return self.follower.look()
+
+
+@pytest.fixture
+def following(server, tmp_path) -> Following:
+    server.answers["/queue.json"] = '["a"]'
+    return Following(server, tmp_path, MemoryQueue())
+
+
+def names(queue: MemoryQueue) -> list[str]:
+    return [job.spec.id for job in queue.jobs()]
+
+
+def test_a_change_on_the_server_reaches_the_queue(following):
+    """At the interval, not before, and only if there is one."""
+    following.after(29)
+    assert len(following.server.asked) == 1
+    assert following.after(1) is None
+    assert following.server.sent == [200, 304]
+    following.server.answers["/queue.json"] = '["a", "b"]'
+    assert following.after(30)() == Reconciled(added=1, unchanged=1)
+    assert names(following.queue) == ["a", "b"]
+    assert following.after(30) is None
+
+
+def test_a_broken_answer_keeps_the_last_good_version(following):
+    """It is said once, where it is wrong; so is a server that is down; what comes after is taken."""
+    following.server.answers["/queue.json"] = '["a",\n "b"'
+    said = following.after(30)
+    assert f"{following.server.url()}:2:" in said
+    assert following.after(30) is None
+    del following.server.answers["/queue.json"]
+    assert "404 Not Found" in following.after(30)
+    assert following.after(30) is None
+    assert names(following.queue) == ["a"]
+    following.server.answers["/queue.json"] = '["c"]'
+    assert following.after(30)() == Reconciled(added=1, cancelled=1)
+    del following.server.answers["/queue.json"]
+    assert "404 Not Found" in following.after(30)
+
+
+def test_a_slow_server_holds_nobody_up(following):
+    """A look never waits; one that takes too long is said once, and what comes in the end is taken."""
+
+    def slow(handler: Any) -> None:
+        following.server.released.wait(20)
+        body = b'["late"]'
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    following.server.answers["/queue.json"] = slow
+    following.clock.advance(30)
+    assert following.follower.look() is None
+    assert following.follower.look() is None
+    following.clock.advance(61)
+    assert "expected all of it within 60 s, found none" in following.follower.look()
+    following.clock.advance(61)
+    assert following.follower.look() is None
+    following.server.released.set()
+    following.reader._fetch.join(10)
+    assert following.follower.look()() == Reconciled(added=1, cancelled=1)
+
+
+def test_what_the_queue_cannot_take_now_is_taken_later(server, tmp_path):
+    """A full disk delays an edit."""
+
+    class Full(MemoryQueue):
+        full = False
+
+        def reconcile(self, *args: Any, **how: Any) -> Reconciled:
+            if self.full:
+                raise QueueUnavailable(Path("queue.db"), "disk full")
+            return super().reconcile(*args, **how)
+
+    server.answers["/queue.json"] = '["a"]'
+    queue = Full()
+    one = Following(server, tmp_path, queue)
+    server.answers["/queue.json"] = json.dumps(["a", "b"])
+    queue.full = True
+    with pytest.raises(QueueUnavailable):
+        one.after(30)()
+    queue.full = False
+    assert one.follower.look()() == Reconciled(added=1, unchanged=1)
+    assert one.follower.look() is None
