@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 import msgspec
+import structlog
 
 from core.domain.validation import is_valid_id
 from core.errors import SpawnFailed
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from core.redaction import Redactor
 
 _PUMP_MARGIN = 1.0
+_log = structlog.get_logger()
 
 
 class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +68,7 @@ class SubprocessLauncher:
         self._plan = plan
         self._env = dict(env)
         self._limiter: anyio.CapacityLimiter | None = None
+        self._log_failed = False
 
     async def spawn(self, command: WorkerCommand, redactor: Redactor) -> SubprocessChild:
         """Start a worker in a session of its own; its output goes to ``logs/<id>.log`` through ``redactor``.
@@ -80,11 +83,33 @@ class SubprocessLauncher:
             self._limiter = anyio.CapacityLimiter(32)
         path = self._plan.log_dir / f"{command.profile_id}.log"
         try:
-            await anyio.to_thread.run_sync(rotate, path, self._plan.limits.max_bytes, self._plan.limits.keep)
-            return self._start(command, redactor, open_log(path))
+            log = await anyio.to_thread.run_sync(self._open_log, path)
+            return self._start(command, redactor, log)
         except (OSError, RuntimeError) as exc:
             # RuntimeError: "can't start new thread", for the pump
             raise SpawnFailed(what, str(exc)) from exc
+
+    def _open_log(self, path: Path) -> int:
+        """Return the log's descriptor; that of nowhere if there is none to be had: a log costs lines, never the run.
+
+        Raises:
+            OSError: the host has no descriptor left.
+        """
+        limits = self._plan.limits
+        failed: OSError | None = None
+        try:
+            rotate(path, limits.max_bytes, limits.keep)
+        except OSError as exc:
+            failed = exc
+        try:
+            log = open_log(path)
+        except OSError as exc:
+            failed = exc
+            log = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        if failed is not None and not self._log_failed:
+            _log.warning("log_not_opened", path=str(path), errno=failed.errno, reason=failed.strerror)
+        self._log_failed = failed is not None
+        return log
 
     def _start(self, command: WorkerCommand, redactor: Redactor, log: int) -> SubprocessChild:
         """Everything from here on is synchronous: a cancelled caller can leave nothing half done."""
@@ -110,7 +135,7 @@ class SubprocessLauncher:
             with theirs:
                 try:
                     pump.start(header(number=command.number, job_id=command.job_id, at=time.time()))
-                except (OSError, RuntimeError):
+                except RuntimeError:
                     ours.close()
                     pump.discard()
                     raise

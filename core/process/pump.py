@@ -7,6 +7,7 @@ memory is one read and one line.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -82,7 +83,9 @@ def open_log(path: Path) -> int:
     try:
         size = os.fstat(fd).st_size
         if size and os.pread(fd, 1, size - 1) != b"\n":
-            os.write(fd, b"\n")
+            # a full disk must not keep anybody from the log: lines are counted as lost until there is room
+            with contextlib.suppress(OSError):
+                os.write(fd, b"\n")
     except OSError:
         os.close(fd)
         raise
@@ -273,20 +276,19 @@ class Pump:
         self._redactor = redactor
         self._on_end = on_end
         self._write_failed = False
+        self._first = b""
         self._deadline: float | None = None
         self._wake_read, self._wake = os.pipe()
         self._closing = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="ostler-pump", daemon=True)
 
     def start(self, first: bytes = b"") -> None:
-        """Write ``first`` (the header) and begin.
+        """Begin, with ``first`` (the header).
 
         Raises:
-            OSError: the header could not be written.
             RuntimeError: the host has no thread left.
         """
-        if first:
-            os.write(self._log, first)
+        self._first = first
         self._thread.start()
 
     def finish(self, grace: float) -> None:
@@ -321,6 +323,7 @@ class Pump:
 
     def _pump(self) -> None:
         output = LogFilter(self._limits, self._redactor, time.monotonic())
+        self._write(output, self._first)
         os.set_blocking(self._source, False)
         poll = select.poll()
         poll.register(self._source, select.POLLIN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -14,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+import structlog
 
 from core.errors import SpawnFailed
 from core.process.child import LaunchPlan, SubprocessLauncher
@@ -153,6 +155,36 @@ def test_a_full_disk_does_not_hold_up_the_worker():
     subprocess.run([sys.executable, "-c", "print('x' * 1000000)"], stdout=end, check=True, timeout=20)
     os.close(end)
     assert pump.join(10)
+
+
+def test_a_full_disk_costs_the_header_not_the_start():
+    """The header that cannot be written is lost like any other line."""
+    source, end = os.pipe()
+    pump = Pump(source, os.open("/dev/full", os.O_WRONLY), LogLimits(), Redactor())
+    pump.start(header(number=1, job_id="job", at=0.0))
+    os.close(end)
+    assert pump.join(10)
+
+
+@pytest.mark.parametrize("in_the_way", ["directory", "full"])
+async def test_a_worker_starts_without_a_log(tmp_path, in_the_way, monkeypatch):
+    """Where no log can be opened or moved on, the worker runs all the same, and one warning says so."""
+    if in_the_way == "directory":
+        (tmp_path / "p1.log").mkdir()
+    else:
+
+        def full(*_: object) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr("core.process.child.rotate", full)
+        monkeypatch.setattr("core.process.child.open_log", full)
+    launcher = SubprocessLauncher(LaunchPlan(python="/bin/echo", run_py=CHILDREN / "none.py", log_dir=tmp_path), {})
+    with structlog.testing.capture_logs() as said:
+        for _ in range(2):
+            child = await launcher.spawn(WorkerCommand(profile_id="p1", nonce="n"), Redactor())
+            assert await child.wait() == 0
+            await child.close()
+    assert [line["event"] for line in said] == ["log_not_opened"]
 
 
 def test_the_pump_stops_though_a_grandchild_holds_the_pipe(tmp_path):
