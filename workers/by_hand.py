@@ -158,7 +158,8 @@ class ByHand:
 
 # what the log says of the run itself stands on the terminal already, in fewer words
 _SAID = re.compile(
-    r"^--- attempt |^\S+Z \[info\] (phase_started|planned|step_started|step_committed|workspace_ready|saved) "
+    r"^--- attempt |^\S+Z \[info\] (phase_started|planned|step_started|step_committed|workspace_ready|saved"
+    r"|evidence_kept|trace_kept|network_used) "
 )
 
 

@@ -71,3 +71,21 @@ def test_what_a_flow_keeps_and_asks_of_the_network(tmp_path: Path) -> None:
     assert hosts["127.0.0.1:1"] == {"host": "127.0.0.1:1", "requests": 1, "failures": 1, "received": 0, "sent": 0}
     assert used["unmeasured"] == 0 and used["proxy"] is None
     assert f"network: {used['requests']} requests, 1 failed, 0.0 MB\n" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_frozen_browser_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """A step fails in a browser that answers no more: the attempt ends with the step's own reason, seconds later."""
+    fleet = Fleet(directory=tmp_path)
+    with site.serving() as origin:
+        params = {"origin": origin, "freeze": str(tmp_path)}
+        queue = fleet.write_queue([{"profile_id": "p1", "max_attempts": 1, "params": params}], flow=FLOWS / "breaks.py")
+        keep = ("--screenshots", "on-failure", "--trace", "always", "--launch-interval", 0)
+        done = fleet.run(queue, *keep, timeout=90)
+    assert done.returncode == 1, done.stdout + done.stderr
+    [failed], [ended] = fleet.events("step_failed"), fleet.events("attempt_ended")
+    assert "the browser is frozen" in ended["reason"]
+    assert ended["at"] - failed["at"] < 25, "of these the closing of a frozen browser takes about ten"
+    assert {path.suffix for path in (fleet.state / "artifacts" / "p1" / "1").iterdir()} == {".txt", ".zip"}
+    assert fleet.leftovers() == []

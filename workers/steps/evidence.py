@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from core.state.port import LoginState
 
-LIMIT = 4.0
+LIMIT = 3.0
 """Seconds that gathering may take."""
 MOST_KINDS = 10
 """In one attempt."""
@@ -40,9 +40,9 @@ LONGEST_MESSAGE = 2000
 _LONGEST_RAW = 10_000
 _SCREENSHOT_LIMIT = 2.0
 _BAD_STATUS = 400
-_MOST_LOGIN_VALUES = 100
 _SHORTEST_LOGIN_VALUE = 8
-_LONGEST_LOGIN_VALUE = 4096
+_MOST_LOGIN_TEXT = 20_000
+"""Characters of cookies and localStorage that are looked for: making the pattern takes half a second then."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9]+")
 
 
@@ -166,8 +166,11 @@ def _login_values(cookies: list[dict[str, Any]], login: LoginState | None) -> It
     """What makes up the login: cookies, and what pages keep in localStorage."""
     stored = [item for origin in (login.origins if login else []) for item in origin.get("localStorage", [])]
     values = dict.fromkeys(str(item.get("value", "")) for item in (*cookies, *stored))
-    fitting = [value for value in values if _SHORTEST_LOGIN_VALUE <= len(value) <= _LONGEST_LOGIN_VALUE]
-    yield from fitting[:_MOST_LOGIN_VALUES]
+    room = _MOST_LOGIN_TEXT
+    for value in values:
+        if _SHORTEST_LOGIN_VALUE <= len(value) <= room:
+            room -= len(value)
+            yield value
 
 
 def _cut(text: str) -> bytes:

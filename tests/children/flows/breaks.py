@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import msgspec
 
 from workers.steps import Context, Flow
@@ -13,11 +16,13 @@ class Params(msgspec.Struct):
     Attributes:
         origin: of the site.
         works: do not fail.
+        freeze: part of the command lines of processes that are stopped before it fails.
         ledger: of other flows.
     """
 
     origin: str
     works: bool = False
+    freeze: str = ""
     ledger: str = ""
 
 
@@ -38,6 +43,12 @@ async def look(ctx: Context) -> None:
             await fetch('http://127.0.0.1:1/').catch(() => null);
         }"""
     )
+    if ctx.params.freeze:
+        for line in os.popen("ps -wweo pid,args").read().splitlines():
+            pid, _, args = line.strip().partition(" ")
+            if f"--user-data-dir={ctx.params.freeze}" in args:
+                os.kill(int(pid), signal.SIGSTOP)
+        raise ValueError("the browser is frozen")
     if not ctx.params.works:
         await ctx.page.click("#never", timeout=200)
     await ctx.artifact("heading.txt", await ctx.page.inner_text("h1"))

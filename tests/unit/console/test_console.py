@@ -8,7 +8,7 @@ import re
 import threading
 
 import pytest
-from rich.console import Console
+from rich.console import Console, Group
 
 from core.clock import ManualClock
 from core.console.open import open_console
@@ -61,6 +61,30 @@ def a_run(reason: str = "") -> list:
         ),
         ev.RunEnded(at=106.0, run=1, exit_code=1, counts={"done": 1, "failed": 1}, seconds=6.0),
     ]
+
+
+def test_the_report_ends_with_the_network_and_the_evidence():
+    """Sums of all attempts, and where to look: three places at most, each once."""
+    used = ev.NetworkUsed(at=104.0, requests=1200, failures=3, received=2_000_000, sent=500_000, **of())
+    kept = [
+        ev.ArtifactsKept(
+            at=106.0,
+            step="order",
+            why="ValueError",
+            files=(f"artifacts/m{number}/1/a.html",),
+            sensitive=True,
+            **of("m2"),
+        )
+        for number in (1, 1, 2, 3, 4)
+    ]
+    events = a_run()
+    snapshot = folded([*events[:-1], used, used, *kept, events[-1]])
+    assert as_lines(snapshot)[-3:-1] == [
+        "network: 2400 requests, 6 failed, 5.0 MB",
+        "evidence, below the state directory: artifacts/m1/1, artifacts/m2/1, artifacts/m3/1, …",
+    ]
+    assert any("2400 requests" in line for line in drawn(Group(*as_table(snapshot, 80))))
+    assert not any("network" in line or "evidence" in line for line in as_lines(folded(events)))
 
 
 def folded(events: list) -> Snapshot:

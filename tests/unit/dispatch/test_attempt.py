@@ -8,7 +8,7 @@ import pytest
 from core.dispatch.attempt import Attempt, AttemptLimits
 from core.domain import events, messages
 from core.domain.lifecycle import AttemptState
-from core.domain.model import AttemptRecord, Claim, JobRecord, JobSpec, ProcessStamp
+from core.domain.model import AttemptRecord, Claim, HostTraffic, JobRecord, JobSpec, ProcessStamp
 from core.domain.outcome import Done
 
 STAMP = ProcessStamp(host="here", pid=7, started=1.0)
@@ -30,6 +30,23 @@ def attempt() -> Attempt:
 
 def take(attempt: Attempt, message: messages.Up, monotonic: float = 1.0) -> list[events.Event]:
     return attempt.take(message, monotonic=monotonic, at=1000.0 + monotonic)
+
+
+def test_what_was_kept_and_asked_for_is_announced(attempt: Attempt) -> None:
+    """Field by field, with job and attempt; neither counts as progress."""
+    overdue = attempt.overdue_at()
+    kept = messages.Kept(step="s", why="trace", files=("artifacts/p/2/a",), sensitive=True)
+    host = HostTraffic(host="a.example", requests=2, failures=1, received=3, sent=4)
+    used = messages.Network(
+        requests=2, failures=1, received=3, sent=4, unmeasured=0, proxy="proxy:3128", hosts=(host,), more_hosts=0
+    )
+    [first], [second] = take(attempt, kept, 9.0), take(attempt, used, 9.0)
+    assert first == events.ArtifactsKept(
+        at=1009.0, profile_id="p", job="j", attempt=2, step="s", why="trace", files=("artifacts/p/2/a",), sensitive=True
+    )
+    assert isinstance(second, events.NetworkUsed)
+    assert msgspec.structs.asdict(second).items() >= msgspec.structs.asdict(used).items()
+    assert attempt.overdue_at() == overdue
 
 
 def test_status_follows_the_pipeline_of_a_browser_flow(attempt: Attempt) -> None:

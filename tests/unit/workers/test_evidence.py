@@ -11,6 +11,7 @@ import pytest
 
 from core.domain.messages import Kept, Network, StepProblem
 from core.domain.outcome import Done, Failed
+from core.profiles.port import ProfileMetadata
 from tests.unit.workers.stage import Theatre
 from workers.steps import Flow, StepFailed, needs_person
 from workers.steps import evidence as evidence_module
@@ -247,6 +248,19 @@ async def test_requests_are_counted_by_host(theatre):
         ("b.example:8080", 2, 1, 1100),
     ]
     assert used.proxy is None
+
+
+async def test_the_proxy_is_named_without_its_password(theatre):
+    """Host and port of what everything went through."""
+    theatre.profiles.write(ProfileMetadata(profile_id="p1", proxy="http://user:pass-word@proxy.example:3128"))
+    flow = Flow()
+
+    @flow.step
+    async def look(ctx):
+        ctx.context.tell("requestfailed", Request("https://a.example/", status=None))
+
+    await theatre.play(flow)
+    assert theatre.control.all(Network)[0].proxy == "proxy.example:3128"
 
 
 async def test_many_hosts_are_cut_and_sizes_that_never_come_are_said(theatre, monkeypatch):
