@@ -90,7 +90,10 @@ def _parser() -> argparse.ArgumentParser:
         "--port", type=int, help="listen on this port; otherwise on the one that was kept, or a new one"
     )
     parser.add_argument(
-        "--state-dir", type=Path, default=CHECKOUT / "state", help="data goes to its demo/ (default: %(default)s)"
+        "--state-dir",
+        type=Path,
+        default=Path(os.environ.get("OSTLER_STATE_DIR") or CHECKOUT / "state"),
+        help="data goes to its demo/ (default: %(default)s)",
     )
     life = parser.add_mutually_exclusive_group()
     life.add_argument("--with-parent", action="store_true", help="end when standard input ends")

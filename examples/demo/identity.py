@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 KEYRING = Brand(
     "Keyring", "#17694a", (("/me", "Me"), ("/security", "Security"), ("/join", "Join"), ("/login", "Sign in"))
 )
+# an account that is there from the start, for whoever wants to log in to one: docs/tutorial.md
+SAMPLE_EMAIL = "ada@mail.localhost"
+SAMPLE_PASSWORD = "in plain sight"  # noqa: S105 - of a demo
+SAMPLE_TOTP = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 ME_SCRIPT = """<script>
 (async () => {
   const state = document.querySelector('[data-testid=login-state]');
@@ -48,6 +52,15 @@ class Identity:
         self._store = store
         # who has given the password and still owes the code; a restart asks for the password again
         self._half_way: dict[str, str] = {}
+        if self._account(SAMPLE_EMAIL) is None:
+            with store.writing() as writing:
+                writing.run(
+                    "INSERT INTO accounts (email, password, totp, at) VALUES (?, ?, ?, ?)",
+                    SAMPLE_EMAIL,
+                    hash_password(SAMPLE_PASSWORD),
+                    SAMPLE_TOTP,
+                    writing.now,
+                )
 
     def router(self) -> Router:
         """Return the service."""

@@ -1,7 +1,9 @@
-"""Corner Shop: sign-up with an e-mailed code, and an order form whose markup is not the same twice."""
+"""Corner Shop: prices, sign-up with an e-mailed code, and an order form whose markup is not the same twice."""
 
 from __future__ import annotations
 
+import csv
+import io
 import secrets
 import zlib
 from html import escape
@@ -27,13 +29,14 @@ if TYPE_CHECKING:
 SHOP = Brand(
     "Corner Shop",
     "#9a4a12",
-    (("/order", "Order"), ("/orders", "My orders"), ("/join", "Join"), ("/login", "Sign in")),
+    (("/prices", "Prices"), ("/order", "Order"), ("/orders", "My orders"), ("/join", "Join"), ("/login", "Sign in")),
 )
 PRODUCTS = {
     "tea": ("Black tea", "100 g, loose"),
     "coffee": ("Coffee", "250 g, beans"),
     "cocoa": ("Cocoa", "200 g, powder"),
 }
+CENTS = {"tea": 420, "coffee": 890, "cocoa": 560}
 MOST = 99
 CODE_TRIES = 5
 # one meaning, three ways to write it: what a new release of a shop does to whoever automates it
@@ -58,6 +61,8 @@ class Shop:
         return Router(
             [
                 Route("/", self.home),
+                Route("/prices", self.prices),
+                Route("/prices.csv", self.price_list),
                 Route("/join", self.join, methods=both),
                 Route("/confirm", self.confirm, methods=both),
                 Route("/login", self.login, methods=both),
@@ -80,6 +85,28 @@ class Shop:
             f'<ul class="cards">{cards}</ul>',
             '<p><a class="button" href="/order">Order</a> or <a href="/join">join first</a></p>',
         )
+
+    async def prices(self, _: Request) -> Response:
+        """Show what everything costs."""
+        rows = [
+            (f"<b>{escape(name)}</b>", escape(text), f"<span data-testid='price-{key}'>{_price(key)} €</span>")
+            for key, (name, text) in PRODUCTS.items()
+        ]
+        return page(
+            SHOP,
+            "Prices",
+            table(("Product", "Pack", "Price"), rows),
+            '<p><a href="/prices.csv">Download the price list</a> (CSV)</p>',
+        )
+
+    async def price_list(self, _: Request) -> Response:
+        """Give the prices as a file."""
+        lines = io.StringIO()
+        writer = csv.writer(lines)
+        writer.writerow(("product", "pack", "price"))
+        writer.writerows((name, text, _price(key)) for key, (name, text) in PRODUCTS.items())
+        attached = {"content-disposition": 'attachment; filename="price-list.csv"', "cache-control": "no-store"}
+        return Response(lines.getvalue(), media_type="text/csv", headers=attached)
 
     async def join(self, request: Request) -> Response:
         """Take an e-mail address and send a code there; an earlier code is void from then on."""
@@ -283,6 +310,10 @@ class Shop:
             table(("Order", "Product", "Amount", "Your reference"), rows) if rows else paragraph("No orders yet."),
             account=member["email"],
         )
+
+
+def _price(product: str) -> str:
+    return f"{CENTS[product] / 100:.2f}"
 
 
 def _number(order: sqlite3.Row) -> str:

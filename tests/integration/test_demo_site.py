@@ -20,6 +20,7 @@ import pyotp
 import pytest
 
 from examples.demo import ledger
+from examples.demo.identity import SAMPLE_EMAIL, SAMPLE_PASSWORD, SAMPLE_TOTP
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse"
@@ -370,3 +371,24 @@ def test_peak_overlap(tmp_path):
     path = tmp_path / "events.jsonl"
     path.write_text("".join(json.dumps(event) + "\n" for event in events))
     assert ledger.browser_spans(path) == [(1.0, 3.0), (2.0, 9.0)]
+
+
+def test_prices_are_shown_and_given_as_a_file(serve):
+    """The page and the CSV say the same, to anybody."""
+    site = serve()
+    visitor = Visitor(site, "p1")
+    status, text = visitor.ask("shop.localhost", "/prices.csv")
+    rows = [line.rpartition(",")[2] for line in text.splitlines()]
+    assert (status, rows[0]) == (200, "price")
+    page = visitor.get("shop", "/prices")
+    assert [shown(page, f"price-{name}") for name in ("tea", "coffee", "cocoa")] == [f"{price} €" for price in rows[1:]]
+
+
+def test_an_account_is_there_from_the_start(serve):
+    """Password and authenticator of the sample account work, and a second start of the site leaves it as it is."""
+    first = serve()
+    first.end()
+    visitor = Visitor(serve(), "p1")
+    status, text = visitor.post("id", "/login", email=SAMPLE_EMAIL, password=SAMPLE_PASSWORD)
+    assert status == 200 and "One more step" in text
+    assert "Welcome" in visitor.post("id", "/login/code", code=pyotp.TOTP(SAMPLE_TOTP).now())[1]
