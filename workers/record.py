@@ -7,6 +7,7 @@ fails leaves both as they were.
 from __future__ import annotations
 
 import copy
+import inspect
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -193,6 +194,7 @@ def as_json(name: str, value: Any) -> Any:
     try:
         return msgspec.json.decode(msgspec.json.encode(value))
     except (TypeError, msgspec.MsgspecError, ValueError, OverflowError) as exc:
+        hint = "; is an `await` missing?" if inspect.iscoroutine(value) else ""
         raise TypeError(
-            f"{name!r} must be text, a number, a boolean, None, or lists and dicts of these: {exc}"
+            f"{name!r} must be text, a number, a boolean, None, or lists and dicts of these: {exc}{hint}"
         ) from exc

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from core.domain.model import JobSpec
     from core.queue.feed_job import RawJob
+    from core.queue.feed_places import Place
 
 __all__ = ["Feed", "FeedDefaults", "read_feed", "read_feed_text"]
 
@@ -82,6 +83,14 @@ class Feed:
     def specs(self) -> Iterator[JobSpec]:
         """A new iterator over the jobs."""
         return map(self._resolver.resolve, self._entries)
+
+    def place_of(self, index: int, field: str) -> Place:
+        """Return where the ``index``-th job's parameter stands; see ``core.queue.feed_places``."""
+        from core.queue import feed_places  # noqa: PLC0415 - the parser that knows positions is loaded only for a mistake
+
+        if self._entries.document is not None:
+            return feed_places.in_document(self._entries.document, index, field)
+        return feed_places.in_lines(self._entries.lines(), index, field)
 
     def __iter__(self) -> Iterator[JobSpec]:
         return self.specs

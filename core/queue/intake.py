@@ -66,30 +66,40 @@ class Intake:
         Raises:
             BadInput: with everything that is wrong.
         """
-        users: dict[str, dict[bytes, str]] = {}
-        for spec in feed.specs:
+        users: dict[str, dict[bytes, tuple[int, str]]] = {}
+        for index, spec in enumerate(feed.specs):
             params = msgspec.json.encode(spec.params, order="deterministic")
-            users.setdefault(spec.flow, {}).setdefault(params, spec.id)
-        problems = [problem for flow, sets in users.items() for problem in self._check(feed.name, flow, sets)]
+            users.setdefault(spec.flow, {}).setdefault(params, (index, spec.id))
+        problems = [problem for flow, sets in users.items() for problem in self._check(feed, flow, sets)]
         if problems:
             raise BadInput(_shortened(problems, feed.name))
 
-    def _check(self, place: str, flow: str, sets: dict[bytes, str]) -> list[Problem]:
-        ids = list(sets.values())
+    def _check(self, feed: Feed, flow: str, sets: dict[bytes, tuple[int, str]]) -> list[Problem]:
+        first = list(sets.values())
         try:
             description = self._checker.describe(Path(flow), [msgspec.json.decode(one) for one in sets])
         except FlowLoadError as exc:
             return [Problem(place=str(exc.path), line=exc.line, expected="a flow", found=exc.reason)]
-        return [
-            Problem(
-                place=place,
-                field=f"params.{found.field}" if found.field else "params",
-                expected=f"what {Path(flow).name} takes",
-                found=found.message,
-                hint=f"job {ids[found.index]}",
+        problems = []
+        for found in description.problems[:SHOWN]:
+            index, job_id = first[found.index]
+            at = feed.place_of(index, found.field)
+            expected = f"what {Path(flow).name} takes"
+            problems.append(
+                Problem(
+                    place=feed.name,
+                    line=at.line,
+                    column=at.column,
+                    field=at.path,
+                    expected=expected,
+                    found=found.message,
+                    hint=f"job {job_id}",
+                )
             )
-            for found in description.problems
-        ]
+        rest = len(description.problems) - SHOWN
+        if rest > 0:
+            problems.append(Problem(place=feed.name, expected="no mistakes", found=f"{rest} more like these"))
+        return problems
 
 
 class FileFollower:
