@@ -78,6 +78,10 @@ class BadInput(OstlerError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
+class HostFailed(OstlerError):
+    """The host could not do its part, and nothing was launched; the message says what."""
+
+
 class FlowLoadError(OstlerError):
     """A flow file could not be loaded; the place is in the author's file."""
 

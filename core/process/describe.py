@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-import subprocess
+import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,8 @@ import structlog
 
 from core import durable
 from core.domain.messages import FlowDescription
-from core.errors import DurableWriteFailed, FlowLoadError
+from core.errors import DurableWriteFailed, FlowLoadError, HostFailed
+from core.process.answer import ask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,6 +57,7 @@ class FlowInspector:
 
         Raises:
             FlowLoadError: it cannot be loaded, or takes longer than the time limit.
+            HostFailed: the host could not do it.
         """
         lines = b"".join(msgspec.json.encode(one) + b"\n" for one in params)
         if self._cache is None:
@@ -72,16 +74,16 @@ class FlowInspector:
     def _ask(self, flow: Path, lines: bytes) -> FlowDescription:
         command = [sys.executable, str(self._run_py), "--describe", str(flow)]
         try:
-            done = subprocess.run(  # noqa: S603 - our own shell, with a path the user gave
-                command, input=lines, capture_output=True, timeout=self._timeout, env=self._env, check=False
-            )
-        except subprocess.TimeoutExpired:
+            code, answer, said = ask(command, lines, nonce=secrets.token_hex(16), timeout=self._timeout, env=self._env)
+        except TimeoutError:
             raise FlowLoadError(str(flow), f"loading it took longer than {self._timeout:g} s") from None
-        if done.returncode != 0:
-            said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-            raise _load_error(flow, said[-1] if said else f"describing it ended with {done.returncode}")
+        if code < 0:
+            raise HostFailed(f"the process that loaded {flow} was ended by signal {-code}")
+        if code != 0:
+            words = said.decode("utf-8", "replace").strip().splitlines()
+            raise _load_error(flow, words[-1] if words else f"describing it ended with {code}")
         try:
-            return msgspec.json.decode(done.stdout, type=FlowDescription)
+            return msgspec.json.decode(answer, type=FlowDescription)
         except (msgspec.ValidationError, msgspec.DecodeError) as exc:
             raise FlowLoadError(str(flow), f"its description cannot be read: {exc}") from exc
 

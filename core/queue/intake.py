@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 import structlog
 
-from core.errors import BadInput, FlowLoadError, Problem
+from core.errors import BadInput, FlowLoadError, HostFailed, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,6 +31,7 @@ class FlowChecker(Protocol):
 
         Raises:
             FlowLoadError: it cannot be loaded.
+            HostFailed: the host could not do it.
         """
         ...
 
@@ -116,6 +117,7 @@ class FileFollower:
         self._queue = queue
         self._clock = clock
         self._seen = seen
+        self._told = ""
         self.source = str(path)
 
     def look(self) -> Callable[[], Reconciled | str] | str | None:
@@ -127,6 +129,10 @@ class FileFollower:
             feed = self._intake.accept()
         except BadInput as exc:
             return self._rejected(exc, now)
+        except HostFailed as exc:
+            # the edit may be good: it is looked at again, and told once
+            told, self._told = self._told, str(exc)
+            return None if told == self._told else self._told
 
         def bring_in() -> Reconciled | str:
             try:
