@@ -69,7 +69,13 @@ log = structlog.get_logger(__name__)
 NEVER_HALF_WRITTEN = frozenset({"browser_profile", "cache", "downloads", "artifacts"})
 """Directories below ``state/`` that may hold very many files, and none that a durable write puts there."""
 RUN_PY = Path(__file__).resolve().with_name("run.py")
-EXIT_CODES = """\
+EPILOG = """\
+examples:
+  python orchestrator.py --max-concurrent 5 queue.json
+  python orchestrator.py --flow hello.py ids.txt --watch
+  python orchestrator.py https://host/queue.json --watch
+  python orchestrator.py --retry-failed
+
 exit codes (the first that applies, in this order):
   2 bad input, nothing was launched     5 another orchestrator holds the state directory
   7 the host could not do its part      6 interrupted: the same command goes on
@@ -81,7 +87,7 @@ exit codes (the first that applies, in this order):
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Return the command line, by setting name where it is a setting; None for what was not given."""
     parser = argparse.ArgumentParser(
-        prog="orchestrator.py", description=(__doc__ or "").splitlines()[0], epilog=EXIT_CODES,
+        prog="orchestrator.py", description=(__doc__ or "").splitlines()[0], epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     add = parser.add_argument

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from pathlib import Path
@@ -10,12 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from core.cli.command import add_command
 from core.domain.outcome import ExitCode
 from core.domain.session import is_secret
 from core.redaction import MASK, mask_url
 from core.settings import Origin, located, resolve, rules, unknown_variables, variable
 
 if TYPE_CHECKING:
+    import argparse
+
     from core.settings import Resolved, Settings
 
 EPILOG = """\
@@ -63,12 +65,10 @@ class ConfigReport(msgspec.Struct, frozen=True, kw_only=True):
 
 def register(groups: argparse._SubParsersAction[Any]) -> None:
     """Add the group to the command line."""
-    commands = groups.add_parser("config", help="show what is set, and where").add_subparsers(
-        metavar="COMMAND", required=True
-    )
-    show = commands.add_parser("show", help="print each setting and where it comes from; secrets are masked")
+    group = add_command(groups, "config", "show what is set, and where", ["config show"])
+    commands = group.add_subparsers(metavar="COMMAND", required=True)
+    show = add_command(commands, "show", "print each setting and where it comes from; secrets are masked", [])
     show.epilog = EPILOG
-    show.formatter_class = argparse.RawDescriptionHelpFormatter
     show.add_argument("--json", action="store_true", help="as JSON, as in docs/schemas/config-show.json")
     show.set_defaults(run=_show)
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.cli.command import add_command
 from core.cli.printing import print_json
 from core.clock import SystemClock
 from core.console.wording import one_line
@@ -31,7 +32,12 @@ _MARKS = {Level.OK: "ok  ", Level.WARN: "WARN", Level.BAD: "BAD "}
 
 def register(groups: argparse._SubParsersAction[Any]) -> None:
     """Add the command to the command line."""
-    command = groups.add_parser("doctor", help="whether this host can run a fleet, and what to type where it cannot")
+    command = add_command(
+        groups,
+        "doctor",
+        "say whether this host can run a fleet, and what to type where it cannot",
+        ["doctor", "doctor --json"],
+    )
     command.add_argument("--json", action="store_true", help="as JSON (docs/schemas/doctor.json)")
     command.set_defaults(run=_doctor)
 

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from core.cli.command import add_command
 from core.cli.printing import print_json, size
 from core.clock import SystemClock
 from core.domain.outcome import ExitCode
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 
 def register(groups: argparse._SubParsersAction[Any]) -> None:
     """Add the command to the command line."""
-    command = groups.add_parser(
-        "gc", help="remove old logs, events, evidence and copies, as [retention] in ostler.toml says"
-    )
+    command = add_command(
+        groups, "gc", "remove old logs, events, evidence and copies, as [retention] in ostler.toml says",
+        ["gc --dry-run", "gc"],
+    )  # fmt: skip
     command.add_argument("--dry-run", action="store_true", help="only say what would go")
     command.add_argument("--json", action="store_true", help="as JSON (docs/schemas/gc.json)")
     command.set_defaults(run=_collect)

@@ -54,6 +54,7 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
     many.set_defaults(run=_import)
     show = add_command(commands, "show", "print a profile's identity; secrets are masked", ["identity show anna"])
     show.add_argument("profile_id", metavar="ID")
+    show.add_argument("--json", action="store_true", help="as JSON, which it is anyway")
     show.set_defaults(run=_show)
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from core.cli.command import add_command
 from core.domain.outcome import ExitCode
 from core.domain.validation import require_id
 from core.errors import BadInput, Problem
@@ -24,7 +25,10 @@ _LINES = 100
 
 def register(groups: argparse._SubParsersAction[Any]) -> None:
     """Add the command to the command line."""
-    command = groups.add_parser("logs", help="the last lines of a profile's log, and those that follow")
+    command = add_command(
+        groups, "logs", "show the last lines of a profile's log, and those that follow",
+        ["logs anna -f", "logs orchestrator --level warning"],
+    )  # fmt: skip
     command.add_argument("profile_id", metavar="ID", help="a profile, or `orchestrator`")
     command.add_argument("-f", "--follow", action="store_true", help="go on with what is added, until ^C")
     command.add_argument("-n", "--lines", metavar="LINES", type=_number, default=_LINES, help=f"default: {_LINES}")

@@ -12,6 +12,7 @@ import msgspec
 from core import durable
 from core.cli import queue_shown as shown
 from core.cli.command import add_command
+from core.cli.printing import print_json
 from core.cli.queue_feed import export, read_jobs
 from core.clock import SystemClock
 from core.domain.lifecycle import JobEvent
@@ -223,6 +224,7 @@ def _schema(arguments: argparse.Namespace, settings: Settings) -> ExitCode:  # n
 
 def _print(arguments: argparse.Namespace, record: msgspec.Struct, lines: list[str]) -> ExitCode:
     if arguments.json:
-        lines = [msgspec.json.format(msgspec.json.encode(record), indent=2).decode()]
-    sys.stdout.write("\n".join(lines) + "\n")
+        print_json(record)
+    else:
+        sys.stdout.write("\n".join(lines) + "\n")
     return ExitCode.DONE

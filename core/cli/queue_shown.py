@@ -7,10 +7,14 @@ from typing import Any
 
 import msgspec
 
+from core.cli.printing import columns
 from core.cli.stores import masked
+from core.console.wording import one_line
 from core.domain.model import JobState
 from core.queue.port import KeptJob, PastAttempt
 from core.redaction import Redactor, mask_url, proxy_password
+
+_WIDTH = 80
 
 
 class ShownJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,7 +131,7 @@ def jobs_table(jobs: list[ShownJob], total: int) -> list[str]:
             str(job.attempts),
             f"{job.steps_done}/{job.steps_total}" if job.steps_total else "-",
             job.flow.rpartition("/")[2],
-            one_line(job.reason),
+            _shortened(job.reason),
         )
         for job in jobs
     ]
@@ -146,7 +150,7 @@ def history_table(shown: ShownHistory) -> list[str]:
             value = moment(value)
         elif isinstance(value, dict):
             value = msgspec.json.encode(value).decode()
-        lines.append(f"{name:<14}{'-' if value is None or value == '' else one_line(str(value), 500)}")
+        lines.append(f"{name:<14}{'-' if value is None or value == '' else one_line(str(value))}")
     if not shown.history:
         return [*lines, "attempts      none yet"]
     head = ("TRY", "RUN", "STARTED", "ENDED", "SECONDS", "OUTCOME")
@@ -164,17 +168,9 @@ def history_table(shown: ShownHistory) -> list[str]:
     return [*lines, "", *columns([head, *rows])]
 
 
-def columns(rows: list[tuple[str, ...]]) -> list[str]:
-    """Return rows in aligned columns; the last one is as long as it is."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    widths[-1] = 0
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def one_line(text: str, most: int = 80) -> str:
-    """Return a text that keeps to one line, shortened, and cannot steer a terminal."""
-    clean = "".join(character if character.isprintable() else " " for character in text)
-    return clean if len(clean) <= most else f"{clean[: most - 1]}…"
+def _shortened(text: str) -> str:
+    clean = one_line(text)
+    return clean if len(clean) <= _WIDTH else f"{clean[: _WIDTH - 1]}…"
 
 
 def moment(at: float | None) -> str:

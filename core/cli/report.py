@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from core.cli.command import add_command
 from core.cli.printing import columns, print_json
 from core.console.wording import OUTCOME, duration, one_line, said
 from core.domain.outcome import ExitCode
@@ -24,7 +25,9 @@ _FORMULA = ("=", "+", "-", "@")
 
 def register(groups: argparse._SubParsersAction[Any]) -> None:
     """Add the command to the command line."""
-    command = groups.add_parser("report", help="what became of every job of the queue")
+    command = add_command(
+        groups, "report", "say what became of every job of the queue", ["report", "report --format csv > report.csv"]
+    )
     command.add_argument("--format", choices=("table", "csv", "json"), default="table", help="default: table")
     command.add_argument(
         "--json", dest="format", action="store_const", const="json", help="as JSON (docs/schemas/report.json)"

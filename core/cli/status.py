@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from core.cli.command import add_command
 from core.cli.printing import columns, print_json
 from core.clock import SystemClock
 from core.console.wording import duration, said
@@ -22,7 +23,9 @@ _ALIVE = {True: "", False: "its process is gone", None: "cannot be seen from her
 
 def register(groups: argparse._SubParsersAction[Any]) -> None:
     """Add the command to the command line."""
-    command = groups.add_parser("status", help="who runs, what runs, and how far the queue is")
+    command = add_command(
+        groups, "status", "say who runs, what runs, and how far the queue is", ["status", "status --check"]
+    )
     command.add_argument("--json", action="store_true", help="as JSON (docs/schemas/status.json)")
     command.add_argument(
         "--check", action="store_true", help="exit with 1 unless an orchestrator runs: for health checks"

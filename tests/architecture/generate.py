@@ -18,6 +18,7 @@ from core.domain import events
 from core.domain.lifecycle import JOB, as_mermaid
 from core.domain.messages import FlowDescription
 from core.domain.model import JobState
+from core.domain.session import Identity, SessionState
 from core.queue.feed_schema import feed_schema_text
 from core.upkeep.collection import Collection
 from core.upkeep.finding import CheckUp
@@ -33,11 +34,13 @@ SCHEMAS = {
     "flow-show": FlowDescription,
     "doctor": CheckUp,
     "gc": Collection,
+    "identity-show": Identity,
     "queue-add": queue_shown.ShownAdded,
     "queue-change": queue_shown.ShownChange,
     "queue-list": queue_shown.ShownJobs,
     "queue-show": queue_shown.ShownHistory,
     "report": Report,
+    "session-show": SessionState,
     "status": Status,
 }
 """What commands print with `--json`: name of the file in docs/schemas → type."""
