@@ -1,6 +1,6 @@
 # `make help` lists what there is. Everything sets itself up first; a second set-up costs some milliseconds.
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test lint cover crash crash-full bench docs clean
+.PHONY: help setup dev run test lint cover crash crash-full docs clean
 
 PYTHON := .venv/bin/python
 N ?= 5
@@ -32,11 +32,8 @@ cover: dev ## tests with branch coverage
 crash: dev ## the slow tests: kill storms, large queues
 	@$(PYTHON) -m pytest -q -m slow --timeout 3600 $(ARGS)
 
-crash-full: dev ## all of them at their full size
+crash-full: dev ## the same with twenty storms
 	@OSTLER_TEST_FULL=1 $(PYTHON) -m pytest -q -m slow --timeout 36000 $(ARGS)
-
-bench: dev ## measurements
-	@set -e; for file in benchmarks/*.py; do [ -e "$$file" ] || { echo "no benchmarks yet"; exit 1; }; $(PYTHON) "$$file"; done
 
 docs: dev ## rewrite the generated parts of README.md and docs/
 	@$(PYTHON) tests/architecture/generate.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,20 +16,26 @@ ARGS = ("--max-concurrent", 5, "--launch-interval", 0.2, "--retry-delay", 0.2)
 PATIENT = ("--poison-limit", 1000, "--max-attempts", 1000)
 
 
+SEEDS = range(20, 40) if os.environ.get("OSTLER_TEST_FULL") else (20,)
+"""``make crash`` has one storm of full size, ``make crash-full`` twenty."""
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize(
-    ("profiles", "kills", "deadline"),
+    ("profiles", "kills", "deadline", "seed"),
     [
-        pytest.param(6, 12, 240, marks=pytest.mark.timeout(300)),
-        pytest.param(40, 60, 1500, marks=[pytest.mark.slow, pytest.mark.timeout(1600)]),
+        pytest.param(6, 12, 240, 20, marks=pytest.mark.timeout(300)),
+        *(pytest.param(40, 60, 1500, seed, marks=[pytest.mark.slow, pytest.mark.timeout(1600)]) for seed in SEEDS),
     ],
 )
-def test_a_kill_storm_loses_and_repeats_nothing(tmp_path: Path, profiles: int, kills: int, deadline: float) -> None:
+def test_a_kill_storm_loses_and_repeats_nothing(
+    tmp_path: Path, profiles: int, kills: int, deadline: float, seed: int
+) -> None:
     """SIGKILLs at seeded moments over orchestrator, workers, drivers and browsers: all done, each step once, nothing left."""
     storm = Storm(directory=tmp_path)
     with demo_site(tmp_path / "site") as port:
         queue = storm.demo_queue(profiles, port)
-        code = storm.rage(queue, *ARGS, *PATIENT, kills=kills, seed=20, deadline=deadline)
+        code = storm.rage(queue, *ARGS, *PATIENT, kills=kills, seed=seed, deadline=deadline)
     assert code == 0, storm.output()[-3000:]
     assert storm.repeated_after_commit() == []
     effects = storm.effects()
