@@ -201,7 +201,7 @@ def _line(message: Up) -> str:  # noqa: C901, PLR0911 - one per message
             return f"kept {', '.join(message.files)}" + (" (sensitive)" if message.sensitive else "")
         case Network():
             through = f" through {message.proxy}" if message.proxy else ""
-            return f"network: {message.requests} requests, {message.failures} failed, {message.received} bytes{through}"
+            return f"network{through}: requests {message.requests}, failed {message.failures}, bytes {message.received + message.sent}"
         case _:
             return ""
 
