@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from core.settings import Settings
     from core.upkeep.finding import Finding
 
+_TIMEOUT = 30.0
+_LIBRARY = re.compile(r"lib[\w.+-]+\.so[.\d]*")
 _MARKS = {Level.OK: "ok  ", Level.WARN: "WARN", Level.BAD: "BAD "}
 
 
@@ -71,6 +75,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
         with storage.scratch(locks if locks.is_dir() else state) as scratch:
             yield storage.check_locks(scratch)
             yield storage.check_writes(scratch)
+            yield _driver()
             yield from _browser(settings, scratch)
             yield from leftovers.check_sessions(state, scratch)
     except OSError as exc:
@@ -89,6 +94,27 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     yield from leftovers.check_attempts(attempts, runs=runs)
     yield from leftovers.check_browsers(state / "workspaces", attempts, held)
     yield from leftovers.check_directories(state, held, runs=runs)
+
+
+def _driver() -> Finding:
+    """Start Playwright's driver: a slim system may lack a library that the browser does without."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "playwright", "--version"],
+            capture_output=True, text=True, timeout=_TIMEOUT, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return bad("driver", f"Playwright's driver did not answer within {_TIMEOUT:g} s", "make setup")
+    if done.returncode != 0:
+        said = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
+        missing = _LIBRARY.search(done.stderr)
+        fix = (
+            f"install the package with {missing[0]} (on Debian libatomic1 has libatomic.so.1)"
+            if missing
+            else "make setup"
+        )
+        return bad("driver", f"Playwright's driver does not start: {said}", fix)
+    return ok("driver", f"Playwright {done.stdout.strip().removeprefix('Version ')}")
 
 
 def _browser(settings: Settings, scratch: Path) -> Iterator[Finding]:

@@ -72,6 +72,7 @@ def test_a_sound_host_is_well_and_nothing_is_left(tmp_path, browser_executable):
         "disk",
         "locks",
         "writes",
+        "driver",
         "browser",
         "sandbox",
         "queue",
