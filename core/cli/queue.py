@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from core import durable
 from core.cli import queue_shown as shown
 from core.cli.command import add_command
 from core.cli.printing import print_json
@@ -127,9 +126,7 @@ def _selection(arguments: argparse.Namespace, among: frozenset[JobState] = froze
 def _desk(arguments: argparse.Namespace, settings: Settings, *, create: bool = False) -> Iterator[SqliteDesk]:
     named = arguments.queue
     path = settings.state_dir / "queue.db" if named is None else Path.cwd() / Path(named).expanduser()
-    if named is None and create:
-        durable.ensure_directory(settings.state_dir)
-    elif named is None and not path.exists():
+    if named is None and not create and not path.exists():
         hint = "nothing was ever run or added there; another queue: --queue FILE"
         found = f"none in {settings.state_dir}"
         raise BadInput([Problem(place="queue", expected="a durable queue", found=found, hint=hint)])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from core import durable
 from core.domain.model import TERMINAL, JobSpec
 from core.domain.validation import case_collisions, require_id
 from core.errors import BadInput, Problem
@@ -62,11 +63,14 @@ def read_jobs(arguments: argparse.Namespace, settings: Settings) -> list[JobSpec
     def read() -> Feed:
         return read_feed("-" if ids or source is None else source, stdin=stdin, cwd=Path.cwd(), defaults=defaults)
 
-    # without a state directory there is nowhere to remember what a flow said; it is asked all the same
     cache = settings.state_dir / ".flow_cache.json"
     inspector = FlowInspector(CHECKOUT / "run.py", cache, timeout=settings.describe_timeout, env=os.environ)
+    intake = Intake(read, inspector)
     try:
-        return list(Intake(read, inspector).accept())
+        feed = intake.read()
+        durable.ensure_directory(settings.state_dir)  # for what the flows say; not before the feed is right in itself
+        intake.check(feed)
+        return list(feed)
     except BadInput as exc:
         if not ids:
             raise

@@ -264,6 +264,8 @@ def test_without_a_queue_it_says_so_and_makes_none(fleet, ostler):
     assert code == 2
     assert "nothing was ever run or added there" in err
     assert not fleet.state.exists()
-    assert ostler("queue", "add", "--from", feed(fleet, "anna"))[0] == 0
+    assert ostler("queue", "add", "nobody")[0] == 2
+    assert not fleet.state.exists()
+    assert as_json(ostler("queue", "add", "--json", "--from", feed(fleet, "anna"))) == {"added": 1, "known": []}
     assert (fleet.state / "queue.db").stat().st_mode & 0o777 == 0o600
     assert fleet.state.stat().st_mode & 0o777 == 0o700
