@@ -31,3 +31,25 @@ def test_first_flow_does_what_the_readme_says(tmp_path):
     assert shown.returncode == 0, shown.stderr
     assert re.search(r"greeted +true", shown.stdout)
     assert re.search(r"heading +Good morning", shown.stdout)
+
+
+def test_a_flow_that_was_just_begun_runs(tmp_path):
+    """What `ostler flow new` writes is a flow and a queue that work as they are (but for the site, a page of our own)."""
+    ostler = str(Path(sys.executable).with_name("ostler"))
+    places = ["--state-dir", str(tmp_path / "state"), "--log-dir", str(tmp_path / "logs")]
+
+    def do(*command: str) -> str:
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=WITHIN, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    do(ostler, "flow", "new", "hello", *places)
+    queue = tmp_path / "queue.json"
+    text = queue.read_text("utf-8")
+    assert "https://example.org/" in text
+    queue.write_text(text.replace("https://example.org/", "data:text/html,<h1>Good evening</h1>"), "utf-8")
+    assert "nothing to complain about" in do(ostler, "flow", "check", "hello.py", "--queue", "queue.json", *places)
+    do(sys.executable, str(CHECKOUT / "orchestrator.py"), "queue.json", *places)
+    shown = do(ostler, "session", "show", "hello-1", *places)
+    assert re.search(r"hello_heading_kept +true", shown)
+    assert re.search(r"heading +Good evening", shown)

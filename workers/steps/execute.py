@@ -154,6 +154,8 @@ async def prepare(stage: Stage) -> None:
         reason = reason_of(exc, stage.record.mask, place_of(exc))
         stage.ctx.log.warning("prepare_failed", exception=stage.told(exc), reason=reason)
         await _keep_evidence(stage, PREPARE, exc)
+        if stage.inspect is not None:
+            await stage.inspect("prepare failed")
         raise StepFailed(PREPARE, reason) from exc
 
 

@@ -80,6 +80,10 @@ async def test_prepare_is_told_the_same_way(theatre, tmp_path):
     flow = written(tmp_path, "pass", "@flow.prepare\nasync def begin(ctx): raise KeyError('shop')\n")
     outcome = await theatre.play(flow)
     assert (outcome.step, outcome.reason) == ("prepare", "mine.py:7: KeyError: 'shop'")
+    assert theatre.browsers.opened[0].pages[0].paused == 0
+    theatre.again()
+    await theatre.play(flow, inspect=True)
+    assert theatre.browsers.opened[1].pages[0].paused == 1
 
 
 @pytest.mark.parametrize("verbose", [False, True])
