@@ -297,7 +297,10 @@ def test_by_hand(tmp_path):
     assert "step second done" in done.stdout
     assert done.stdout.splitlines()[-1] == "done"
     assert "step_committed" in (tmp_path / "logs" / "p1.log").read_text()
-    assert "  | " in done.stdout
+    assert "  | the author says hello\n" in done.stdout
+    assert "  | " not in done.stdout.replace("  | the author", ""), (
+        "what stands on the terminal already is not repeated"
+    )
     again = by_hand(tmp_path, *arguments)
     assert "2 steps done, 0 to do" in again.stdout
     assert by_hand(tmp_path, *arguments, "--from", "second").returncode == ExitCode.DONE

@@ -32,6 +32,7 @@ flow = Flow("marks", params=Params, browser=False)
 @flow.step
 async def first(ctx: Context) -> None:
     """Be done at once."""
+    print("the author says hello")
     mark(ctx, "first")
 
 
