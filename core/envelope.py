@@ -233,18 +233,20 @@ class EnvelopeFile(Generic[T]):
             raise _Damaged(str(exc) if data else "the file is empty") from None
         except UnicodeDecodeError:
             raise _Damaged("not UTF-8") from None
+        except RecursionError:
+            raise _Damaged("nested too deep") from None
         if head.schema > self._schema:
             raise NewerSchema(path, found=head.schema, known=self._schema)
         try:
             disk = msgspec.json.decode(data, type=_OnDisk)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise _Damaged("not an envelope") from None
         payload = bytes(disk.payload)
         if disk.sha256 != _checksum(disk.schema, disk.generation, disk.fence, payload):
             raise _Damaged("the checksum does not match")
         try:
             value = self._decoder.decode(payload)
-        except msgspec.MsgspecError as exc:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
             # Whole, so it is what somebody meant to write: falling back to an older version would lose it.
             raise StateCorrupt(path, str(exc)) from None
         return Envelope(value=value, generation=disk.generation, fence=disk.fence)

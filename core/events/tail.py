@@ -65,5 +65,5 @@ def event_of(line: bytes) -> Event | None:
     """Return the event of one line; None for a torn one, and for a kind that this version does not know."""
     try:
         return decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

@@ -53,6 +53,7 @@ def decode_up(line: bytes) -> Up:
 
     Raises:
         msgspec.DecodeError: not JSON, or not a message of the catalogue.
+        UnicodeDecodeError: a string in it is not UTF-8.
         RecursionError: nested too deep.
     """
     return _up.decode(line)
@@ -97,7 +98,7 @@ class Framing(Generic[M]):
                 continue
             try:
                 yield self._decode(line)
-            except (msgspec.DecodeError, RecursionError) as exc:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
                 _log.warning("control_line_skipped", reason=type(exc).__name__, size=len(line))
         self._keep(rest)
 

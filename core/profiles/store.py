@@ -46,7 +46,7 @@ class FileProfileStore:
             return None
         try:
             found = msgspec.json.decode(data, type=ProfileMetadata)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
             raise StateCorrupt(path, str(exc) if data else "the file is empty") from None
         problem = _problem(found, profile_id)
         if problem:
@@ -88,7 +88,7 @@ class FileProfileStore:
             return {}
         try:
             return msgspec.json.decode(data, type=dict[str, Any])
-        except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
             raise StateCorrupt(path, str(exc) if data else "the file is empty") from None
 
     def _path(self, profile_id: str) -> Path:

@@ -165,5 +165,5 @@ class FileSelectorCache:
             data = self._path.read_bytes()
             schema = msgspec.json.decode(data, type=_Head).schema
             return self._decoder.decode(data) if schema <= _SCHEMA else _OnDisk(schema=schema)
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return _OnDisk()

@@ -90,7 +90,7 @@ def recover(target: Path, remove: Callable[[Path], None], *, exchange: Callable[
         name = msgspec.json.decode(intent.read_bytes(), type=_Intent).token
     except FileNotFoundError:
         return False
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         name = ""
     try:
         if name and token(_incoming(target)) == name:

@@ -106,7 +106,7 @@ def _of_json(path: Path, root: Path) -> list[str]:
         return []
     except OSError as exc:
         return [f"{path.relative_to(root)}: {exc.strerror or exc}"]
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return [f"{path.relative_to(root)}: not JSON"]
     return []
 
