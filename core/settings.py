@@ -124,7 +124,14 @@ _MOST: Mapping[str, float] = {"max_concurrent": MAX_CONCURRENT}
 _PATHS = frozenset({"flow", "browser"})
 """Texts that are paths."""
 _NO_SETTINGS = frozenset(
-    {"OSTLER_CONFIG", "OSTLER_FEED_TOKEN", "OSTLER_CONTROL_FD", "OSTLER_ATTEMPT", "OSTLER_UPDATE_SNAPSHOTS"}
+    {
+        "OSTLER_CONFIG",
+        "OSTLER_FEED_TOKEN",
+        "OSTLER_CONTROL_FD",
+        "OSTLER_ATTEMPT",
+        "OSTLER_FEED_TOKEN",
+        "OSTLER_UPDATE_SNAPSHOTS",
+    }
 )
 """Variables of our own that set nothing here."""
 

@@ -7,7 +7,6 @@ in one pass is; a text that is no JSON has one mistake, its first.
 from __future__ import annotations
 
 import difflib
-import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 SHOWN = 20
-COUNTING = 0.5
-"""Seconds that the mistakes beyond those are counted for."""
+COUNTED = 20_000
+"""How many beyond those are counted: about a second of work."""
 _JOB_TYPES = {field.name: field.type for field in msgspec.structs.fields(RawJob)}
 _DEFAULT_TYPES = {field.name: field.type for field in msgspec.structs.fields(RawDefaults)}
 _CONTAINERS = {"object": "an object", "array": "a list"}
@@ -64,8 +63,6 @@ class _Explanation:
         self._parser = Parser(Language(tree_sitter_json.language()))
         self._problems: list[Problem] = []
         self._more = 0
-        self._count_until = 0.0
-        self._stopped = False
         self._jobs: dict[str, tuple[str, int]] = {}
         self._profiles: dict[str, tuple[str, int]] = {}
         self._said: set[str] = set()
@@ -79,13 +76,12 @@ class _Explanation:
         found = sorted(self._problems, key=lambda problem: (problem.line or 0, problem.column or 0))
         if not self._more:
             return found
-        more = f"more than {self._more} more" if self._stopped else f"{self._more} more"
+        more = f"{self._more} and more" if self.is_long_enough() else f"{self._more} more"
         return [*found, Problem(place=self._place, expected="no mistakes", found=more)]
 
     def is_long_enough(self) -> bool:
         """Whether all is shown that will be, and counting the others takes too long."""
-        self._stopped = self._more > 0 and time.monotonic() > self._count_until
-        return self._stopped
+        return self._more >= COUNTED
 
     def document(self, data: bytes) -> None:
         """Explain a JSON feed."""
@@ -313,7 +309,6 @@ class _Explanation:
     def _add(self, text: Text, at: Node | int, field: str, expected: str, found: str, hint: str = "") -> None:  # noqa: PLR0917 - in the order it is printed
         if len(self._problems) >= SHOWN:
             self._more += 1
-            self._count_until = self._count_until or time.monotonic() + COUNTING
             return
         offset = at if isinstance(at, int) else at.start_byte
         self._problems.append(

@@ -323,6 +323,14 @@ def test_a_mistake_late_in_a_large_feed_is_found_soon(folder: Path) -> None:
     assert 'found "p7"; line 44 has "p7"' in said
 
 
+def test_counting_mistakes_ends(folder: Path) -> None:
+    """A large feed that is wrong throughout is not gone through to its end."""
+    (folder / "q.txt").write_text("\n".join(f"x {n}" for n in range(100_000)))
+    with pytest.raises(BadInput) as caught:
+        read_feed("q.txt", stdin=io.BytesIO(), cwd=folder, defaults=FeedDefaults(flag_flow="flow.py"))
+    assert str(caught.value.problems[-1]) == "q.txt: expected no mistakes, found 20000 and more"
+
+
 def damaged_queue(path: Path) -> None:
     """Make a queue of ours whose second page is noise."""
     SqliteQueue(path, create=True).close()
