@@ -89,10 +89,7 @@ def _work(profile_id: str, descriptor: int) -> int:
     if hello.job.profile_id != profile_id:
         print(f"told to run {hello.job.profile_id}, but started for {profile_id}", file=sys.stderr)
         return ExitCode.BAD_INPUT
-    outcome = asyncio.run(_attempt(hello, channel))
-    code = EXIT_CODES[type(outcome)]
-    _end_soon(code)
-    return code
+    return EXIT_CODES[type(asyncio.run(_attempt(hello, channel)))]
 
 
 async def _attempt(hello: Hello, channel: WorkerChannel) -> Outcome:
@@ -137,7 +134,10 @@ async def _attempt(hello: Hello, channel: WorkerChannel) -> Outcome:
         load_flow=load,
     )
     async with channel.running():
-        return await run(hello, ports, own_stamp())
+        outcome = await run(hello, ports, own_stamp())
+        # within the loop: its end waits for every task
+        _end_soon(EXIT_CODES[type(outcome)])
+        return outcome
 
 
 class _Browsers:
@@ -168,7 +168,7 @@ def _on_signal(loop: object, number: signal.Signals, stop: Callable[[str], None]
 
 
 def _end_soon(code: int) -> None:
-    """The attempt is over and reported: threads that a flow left behind do not keep the process."""
+    """The attempt is over and reported: threads and tasks that a flow left behind do not keep the process."""
     timer = threading.Timer(_EXIT_GRACE, os._exit, (code,))
     timer.daemon = True
     timer.start()

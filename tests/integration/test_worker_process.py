@@ -210,9 +210,10 @@ def test_held_profile(start):
     assert worker.end() == ExitCode.HOLDER_ALIVE
 
 
-def test_threads_that_a_flow_leaves_behind_do_not_keep_it(start):
-    """A thread that a step started and forgot does not hold up the end."""
-    worker = start(then="thread")
+@pytest.mark.parametrize("left", ["thread", "stubborn task"])
+def test_what_a_flow_leaves_behind_does_not_keep_it(start, left):
+    """A thread that a step forgot, or a task that will not be cancelled, does not hold up the end."""
+    worker = start(then=left)
     worker.begin()
     assert worker.until(Finished).outcome == Done()
     assert worker.end(20) == ExitCode.DONE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import signal
 import threading
@@ -9,6 +11,7 @@ import time
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import msgspec
 
 from workers.steps import Context, Flow
@@ -26,6 +29,7 @@ class Params(msgspec.Struct):
     then: str = "end"
 
 
+_left: list[asyncio.Task[None]] = []
 flow = Flow("marks", params=Params, browser=False)
 
 
@@ -52,9 +56,18 @@ async def second(ctx: Context) -> None:
         ctx.progress("half \ud83d")
         print("half \ud83d")
         raise RuntimeError("the page said \ud83d")
+    elif told == "stubborn task":
+        _left.append(asyncio.create_task(_never_end()))
+        await anyio.lowlevel.checkpoint()
     elif told == "thread":
         threading.Thread(target=time.sleep, args=(120,)).start()
     mark(ctx, "second")
+
+
+async def _never_end() -> None:
+    while True:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(1)
 
 
 def mark(ctx: Context, text: str) -> None:
