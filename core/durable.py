@@ -10,6 +10,7 @@ import errno
 import os
 import re
 import secrets
+import stat
 from typing import TYPE_CHECKING
 
 from core.errors import DurableWriteFailed
@@ -179,9 +180,26 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+class NotAFile(OSError):
+    """It is a pipe, a socket or a device: reading it might wait, or go on, for ever."""
+
+
+def is_unreadable(exc: OSError) -> bool:
+    """Whether what stands there can be read by nobody as we are, today and tomorrow: no file, not ours, a link to itself, bad sectors."""
+    return isinstance(exc, (NotAFile, IsADirectoryError, PermissionError)) or exc.errno in {errno.EIO, errno.ELOOP}
+
+
 def bytes_of(path: Path) -> bytes | None:
-    """Return a file's content, None if there is no such file."""
+    """Return a file's content, None if there is no such file.
+
+    Raises:
+        NotAFile: it is something else.
+        OSError: it cannot be read.
+    """
     try:
+        mode = path.stat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a directory says so itself
+            raise NotAFile(errno.EINVAL, "it is no regular file", str(path))
         return path.read_bytes()
     except FileNotFoundError:
         return None

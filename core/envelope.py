@@ -19,6 +19,7 @@ from core.durable import (
     KERNEL_LOCKS,
     bytes_of,
     ensure_directory,
+    is_unreadable,
     link,
     sync_directory,
     temporary,
@@ -100,7 +101,7 @@ class EnvelopeFile(Generic[T]):
         try:
             return self._read()
         except OSError as exc:
-            if not isinstance(exc, (IsADirectoryError, PermissionError)) and exc.errno != errno.EIO:
+            if not is_unreadable(exc):
                 raise
             raise StateCorrupt(self._path, f"it cannot be read ({exc.strerror})") from exc
 
@@ -259,7 +260,8 @@ class EnvelopeFile(Generic[T]):
         deadline = time.monotonic() + _WRITERS_TURN
         while KERNEL_LOCKS:
             try:
-                descriptor = os.open(self._path, os.O_RDONLY)
+                # opening a pipe would wait for its other end
+                descriptor = os.open(self._path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
             except FileNotFoundError:
                 return None
             if try_lock(descriptor) and self._is_current(descriptor):

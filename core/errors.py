@@ -177,6 +177,15 @@ class ForeignDatabase(OstlerError):
         super().__init__(f"{path}: {reason}; it was not changed")
 
 
+class DamagedDatabase(ForeignDatabase):
+    """A queue of ours whose file is damaged; it is not touched."""
+
+    def __init__(self, path: Path, found: str) -> None:
+        super().__init__(path, f"it is damaged ({found})")
+        done = "what is done stands in the profiles' sessions, and nothing that was committed is repeated"
+        self.args = (f"{self}. Move {path.name}* away and run the same command again: {done}",)
+
+
 class QueueUnavailable(OstlerError):
     """The queue's file cannot be written now (full disk, I/O error, a lock held too long); nothing was changed."""
 

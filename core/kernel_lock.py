@@ -17,7 +17,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from core.domain.model import Holder
-from core.durable import ensure_directory, write_bytes, write_failed
+from core.durable import bytes_of, ensure_directory, write_bytes, write_failed
 from core.errors import HolderAlive
 
 try:
@@ -74,7 +74,7 @@ class KernelLock:
         if not _is_locked(self._lock):
             return None
         try:
-            return msgspec.json.decode(self._record.read_bytes(), type=Holder)
+            return msgspec.json.decode(bytes_of(self._record) or b"", type=Holder)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             # held, but its record is not there yet, or damaged: the kernel is right all the same
             return Holder(pid=0, host=socket.gethostname(), since=self._clock.now(), what="another process")

@@ -90,7 +90,7 @@ class FlowInspector:
 
 def _read(path: Path) -> _Cache:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Cache)
+        return msgspec.json.decode(durable.bytes_of(path) or b"", type=_Cache)
     except (OSError, msgspec.ValidationError, msgspec.DecodeError):
         return _Cache()  # it is only a cache
 
@@ -118,7 +118,7 @@ def _key(flow: Path, lines: bytes) -> str:
     sources = sorted(path for path in flow.parent.glob("*.py") if path != flow)[:MAX_SOURCES]
     for source in [flow, *sources]:
         try:
-            digest.update(source.read_bytes())
+            digest.update(durable.bytes_of(source) or b"")
         except OSError as exc:
             digest.update(repr(exc.errno).encode())
         digest.update(b"\0")

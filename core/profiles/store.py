@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from core.domain.validation import require_id
-from core.durable import bytes_of, ensure_directory, write_bytes
+from core.durable import bytes_of, ensure_directory, is_unreadable, write_bytes
 from core.errors import StateCorrupt
 from core.profiles.port import ProfileMetadata, timestamp
 
@@ -41,7 +41,7 @@ class FileProfileStore:
             StateCorrupt: the file does not say what a metadata file must.
         """
         path = self._path(profile_id)
-        data = bytes_of(path)
+        data = _content(path)
         if data is None:
             return None
         try:
@@ -83,7 +83,7 @@ class FileProfileStore:
         write_bytes(path, msgspec.json.format(msgspec.json.encode({**fields, **others}), indent=2) + b"\n")
 
     def _raw(self, path: Path) -> dict[str, Any]:
-        data = bytes_of(path)
+        data = _content(path)
         if data is None:
             return {}
         try:
@@ -93,6 +93,15 @@ class FileProfileStore:
 
     def _path(self, profile_id: str) -> Path:
         return self._directory / require_id(profile_id) / "metadata.json"
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        return bytes_of(path)
+    except OSError as exc:
+        if not is_unreadable(exc):
+            raise
+        raise StateCorrupt(path, f"it cannot be read ({exc.strerror})") from exc
 
 
 def _problem(found: ProfileMetadata, profile_id: str) -> str:

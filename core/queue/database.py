@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core import durable
-from core.errors import ForeignDatabase, QueueUnavailable
+from core.errors import DamagedDatabase, ForeignDatabase, QueueUnavailable
 from core.queue.header import check_header
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Database:
         except sqlite3.DatabaseError as exc:
             # the extended code's low byte is the kind
             if getattr(exc, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
-                raise ForeignDatabase(self.path, f"it is damaged ({exc})") from exc
+                raise DamagedDatabase(self.path, str(exc)) from exc
             if isinstance(exc, sqlite3.OperationalError):
                 raise QueueUnavailable(self.path, str(exc)) from exc
             raise
@@ -144,7 +144,7 @@ def _check_content(path: Path) -> None:
     with contextlib.closing(_open(path, "ro")) as db:
         findings = db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if findings != "ok":
-            raise ForeignDatabase(path, f"it is damaged ({findings.splitlines()[-1]})")
+            raise DamagedDatabase(path, findings.splitlines()[-1])
         tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if missing := {"jobs", "runs", "attempts"} - tables:
         raise ForeignDatabase(path, f"it has no table {min(missing)!r}")

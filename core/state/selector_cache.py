@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 from filelock import FileLock, Timeout
 
-from core.durable import ensure_directory, write_bytes
+from core.durable import bytes_of, ensure_directory, write_bytes
 from core.errors import DurableWriteFailed
 from core.state.port import Selector
 
@@ -162,7 +162,7 @@ class FileSelectorCache:
     def _parse(self) -> _OnDisk:
         """Return the content; missing, unreadable and damaged are all empty: it is only a cache."""
         try:
-            data = self._path.read_bytes()
+            data = bytes_of(self._path) or b""
             schema = msgspec.json.decode(data, type=_Head).schema
             return self._decoder.decode(data) if schema <= _SCHEMA else _OnDisk(schema=schema)
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

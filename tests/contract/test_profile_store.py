@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 
 import msgspec
@@ -132,3 +133,20 @@ def test_what_is_no_metadata_is_corrupt(state_dir, content):
             act()
         assert caught.value.path == path
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("kind", ["directory", "pipe", "device", "file of a file"])
+def test_metadata_that_is_no_file_is_damaged(state_dir, kind):
+    """What stands in the metadata's place and is no file is neither waited for nor read for ever."""
+    path = state_dir / "profiles" / "a" / "metadata.json"
+    path.parent.mkdir(parents=True)
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.symlink_to(path)
+    with pytest.raises(StateCorrupt, match=r"metadata\.json"):
+        FileProfileStore(state_dir).read("a")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import msgspec
 import pytest
 
@@ -134,3 +136,19 @@ def test_a_field_of_another_type_is_corrupt(state_dir):
     EnvelopeFile(path, dict[str, int]).write({"profile_id": 1}, fence=1)
     with pytest.raises(StateCorrupt):
         FileSessionStore(state_dir).read("a")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_session_that_is_no_file_is_damaged(state_dir, kind):
+    """A pipe or a device in a session's place is refused; nobody waits for its end."""
+    path = state_dir / "sessions" / "a.json"
+    path.parent.mkdir(parents=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    store = FileSessionStore(state_dir)
+    with pytest.raises(StateCorrupt, match="no regular file"):
+        store.read("a")
+    with pytest.raises(StateCorrupt, match="no regular file"):
+        store.write(SessionState(profile_id="a"), fence=1)

@@ -74,3 +74,13 @@ def test_flood_of_words_is_not_kept(tmp_path):
     code = "import sys\nfor _ in range(3000): print('x' * 10000)\nraise ValueError('the end')\n"
     with pytest.raises(FlowLoadError, match="the end"):
         inspector().describe(write(tmp_path, code), [])
+
+
+def test_cache_or_neighbour_that_is_no_file_is_passed_over(tmp_path):
+    """A pipe in the cache's place, or beside the flow, is not waited for."""
+    cache = tmp_path / "cache"
+    os.mkfifo(cache)
+    os.mkfifo(tmp_path / "neighbour.py")
+    asking = FlowInspector(RUN, cache, timeout=30, env=os.environ)
+    assert asking.describe(write(tmp_path, FLOW), []).name == "f"
+    assert asking.describe(tmp_path / "f.py", []).name == "f"

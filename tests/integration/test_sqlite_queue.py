@@ -184,7 +184,7 @@ def read_only(path: Path) -> None:
         (foreign, ForeignDatabase, "not a queue of Ostler"),
         (newer, NewerSchema, f"has schema {SCHEMA + 1}; this version knows {SCHEMA}"),
         (torn, ForeignDatabase, "it is damaged"),
-        (cut_short, ForeignDatabase, "it is damaged"),
+        (cut_short, ForeignDatabase, "it is damaged.*Move .*away and run the same command again"),
         (without_tables, ForeignDatabase, "it has no table 'attempts'"),
         (read_only, ForeignDatabase, "it is read-only"),
         (lambda path: path.write_bytes(b""), ForeignDatabase, "it is empty, not a queue"),

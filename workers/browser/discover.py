@@ -221,7 +221,7 @@ def _summary(errors: str) -> str:
 
 def _remembered(memory: Path) -> dict[str, _Known]:
     try:
-        return msgspec.json.decode(memory.read_bytes(), type=dict[str, _Known])
+        return msgspec.json.decode(durable.bytes_of(memory) or b"", type=dict[str, _Known])
     except (OSError, msgspec.DecodeError):
         return {}
 
