@@ -129,7 +129,7 @@ _NO_SETTINGS = frozenset(
         "OSTLER_FEED_TOKEN",
         "OSTLER_CONTROL_FD",
         "OSTLER_ATTEMPT",
-        "OSTLER_FEED_TOKEN",
+        "OSTLER_DRIVER",
         "OSTLER_UPDATE_SNAPSHOTS",
     }
 )
