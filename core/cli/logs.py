@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _INTERVAL = 0.2
 _LINES = 100
+_DIGITS = 9
 
 
 def register(groups: argparse._SubParsersAction[Any]) -> None:
@@ -37,10 +38,9 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
 
 
 def _number(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError("0 or more")
-    return number
+    if not text.isdecimal() or len(text) > _DIGITS:
+        raise argparse.ArgumentTypeError("expected a number of lines, 0 or more")
+    return int(text)
 
 
 def _logs(arguments: argparse.Namespace, settings: Settings) -> ExitCode:

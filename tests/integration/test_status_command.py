@@ -51,6 +51,7 @@ def test_nothing_was_ever_run(fleet):
     assert "none runs" in ostler(fleet, "status").stdout
     assert ostler(fleet, "status", "--check").returncode == 1
     assert ostler(fleet, "logs", "nobody").returncode == 2
+    assert "a number of lines" in ostler(fleet, "logs", "nobody", "-n", "-3").stderr
     assert list(fleet.directory.iterdir()) == []
 
 
