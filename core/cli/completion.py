@@ -1,4 +1,4 @@
-"""``ostler completion``: what a shell runs so that the tab key completes commands, options and job IDs."""
+"""``ostler completion``: what a shell runs so that the tab key completes commands and options."""
 
 from __future__ import annotations
 
