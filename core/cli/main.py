@@ -17,6 +17,7 @@ from core.errors import (
     FlowLoadError,
     ForeignDatabase,
     HolderAlive,
+    HostFailed,
     JobsRefused,
     NewerSchema,
     OstlerError,
@@ -46,6 +47,7 @@ _EXIT_CODES: tuple[tuple[type[OstlerError], ExitCode], ...] = (
     (Fenced, ExitCode.HOLDER_ALIVE),
     (StateCorrupt, ExitCode.QUARANTINED),
     (DurableWriteFailed, ExitCode.HOST_FAULT),
+    (HostFailed, ExitCode.HOST_FAULT),
 )
 
 

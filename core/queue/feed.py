@@ -13,16 +13,16 @@ only when it finds something wrong, ``feed_errors`` goes over it again to say wh
 from __future__ import annotations
 
 import codecs
+import contextlib
 import enum
 import io
-import shutil
 import tempfile
 import weakref
 from typing import IO, TYPE_CHECKING
 
 import msgspec
 
-from core.errors import BadInput, Problem
+from core.errors import BadInput, HostFailed, Problem
 from core.input_file import absolute, moment_of, opened, refuse_changed
 from core.queue.feed_entry import MISTAKES, decode, good, refuse_twice
 from core.queue.feed_job import FeedDefaults, RawDefaults, Resolver
@@ -110,6 +110,7 @@ def read_feed(source: str, *, stdin: IO[bytes], cwd: Path, defaults: FeedDefault
 
     Raises:
         BadInput: with everything that is wrong, up to 20 mistakes and how many more there are.
+        HostFailed: there is no room to keep it.
     """
     if source == "-":
         return _read(stdin, place=STDIN, name=STDIN, suffix="", resolver=Resolver(base=cwd, cwd=cwd, outside=defaults))
@@ -151,10 +152,7 @@ def _read(stream: IO[bytes], *, place: str, name: str, suffix: str, resolver: Re
             raise BadInput([problem])
         entries: _Entries = _Document(data)
     else:
-        spool = tempfile.SpooledTemporaryFile(max_size=MAX_JSON)  # noqa: SIM115 - lives as long as its entries
-        spool.write(head)
-        shutil.copyfileobj(stream, spool, _BLOCK)
-        entries = _Lines(spool, bare=form is Form.IDS)
+        entries = _Lines(_spooled(head, stream, place), bare=form is Form.IDS)
     refuse_changed(stream, before, place)
     count = _check(entries, resolver)
     if count is None:
@@ -163,6 +161,29 @@ def _read(stream: IO[bytes], *, place: str, name: str, suffix: str, resolver: Re
 
         raise BadInput(explain(entries.document, entries.lines, place=place, resolver=resolver))
     return Feed(name, count, entries, resolver)
+
+
+def _spooled(head: bytes, stream: IO[bytes], place: str) -> IO[bytes]:
+    """Return what was read and what is left of the stream, as a file that can be read more than once.
+
+    Raises:
+        HostFailed: there is no room for it.
+    """
+    spool = tempfile.SpooledTemporaryFile(max_size=MAX_JSON)  # noqa: SIM115 - lives as long as its entries
+    block = head
+    while block:
+        try:
+            spool.write(block)
+            spool.flush()
+        except OSError as exc:
+            # what could not be written is tried again by the close
+            with contextlib.suppress(OSError):
+                spool.close()
+            hint = "make room there, or set TMPDIR to a directory that has some"
+            reason = f"{exc.strerror or exc}{f', in {tempfile.tempdir}' if tempfile.tempdir else ''}"
+            raise HostFailed(f"{place} could not be kept in a temporary file ({reason}); {hint}") from exc
+        block = stream.read(_BLOCK)
+    return spool
 
 
 def _refuse_no_text(head: bytes, place: str) -> None:

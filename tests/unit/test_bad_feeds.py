@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from core.domain.messages import FlowDescription, ParamProblem
-from core.errors import BadInput
+from core.errors import BadInput, HostFailed
 from core.queue.feed import FeedDefaults, read_feed
 from core.queue.intake import Intake
 from core.queue.open import open_named
@@ -392,3 +392,15 @@ def test_the_command_ends_with_2_and_launches_nothing(folder: Path, case: str) -
     assert {path: after.get(path) for path in before} == before
     assert [path for path in after if path.startswith(("state/sessions", "state/workspaces"))] == []
     assert not (folder / "logs" / "events.jsonl").exists()
+
+
+def test_full_temporary_directory_is_the_hosts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A feed that cannot be kept because there is no room for it says where room is needed; the feed is not to blame."""
+    monkeypatch.setattr("core.queue.feed.MAX_JSON", 1000)
+    monkeypatch.setattr("tempfile.tempdir", str(folder / "none"))
+    ids = b"".join(b"profile%d\n" % number for number in range(20_000))
+    with pytest.raises(HostFailed, match=r"<stdin> could not be kept .*none.* TMPDIR"):
+        read_feed("-", stdin=io.BytesIO(ids), cwd=folder, defaults=FeedDefaults(flag_flow="flow.py"))
+    (folder / "q.txt").write_bytes(ids)
+    with pytest.raises(HostFailed, match=r"q\.txt could not be kept .*none.* TMPDIR"):
+        read_feed("q.txt", stdin=io.BytesIO(), cwd=folder, defaults=FeedDefaults(flag_flow="flow.py"))

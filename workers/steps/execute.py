@@ -50,6 +50,7 @@ CHECK_TIMEOUT = 30.0
 _MARGIN = 15.0
 _LEAST_LIMIT = 30.0
 _LOST_NOTICE = 1.0
+_SAID_WITHIN = 0.2
 
 # what no further try of a step can mend
 _FATAL = (Fenced, BrowserLost, DurableWriteFailed)
@@ -180,6 +181,8 @@ async def run_step(stage: Stage, step: Step) -> bool:
     for try_ in range(1, spec.retries + 2):
         stage.ctx.enter(spec.name)
         stage.control.send(StepStarted(step=spec.name, try_=try_, limit=max(_LEAST_LIMIT, spec.timeout + _MARGIN)))
+        # a body that ends this process at once is not to be taken for what came before it
+        await stage.control.drain(_SAID_WITHIN)
         stage.ctx.log.info("step_started", try_=try_)
         if stage.inspect is not None and try_ == 1 and spec.name == stage.inspect_first:
             await stage.inspect(f"before step {spec.name}")

@@ -890,3 +890,23 @@ async def test_output_that_cannot_be_kept_fails_its_step(theatre, value):
     assert outcome.step == "collect"
     assert "output 'found' must be text" in outcome.reason
     assert theatre.session.completion_flags == {}
+
+
+async def test_start_of_a_step_is_said_before_its_body_runs(theatre):
+    """What a body may take down with it is on its way before: a death is blamed on the step it happened in."""
+
+    class Counting(ScriptedControl):
+        drained = 0
+
+        async def drain(self, seconds):
+            self.drained = len(self.sent)
+
+    theatre.control = Counting()
+    flow, seen = Flow(browser=False), []
+
+    @flow.step
+    async def deadly(ctx):
+        seen.extend(theatre.control.sent[: theatre.control.drained])
+
+    assert await theatre.play(flow) == Done()
+    assert "deadly" in [message.step for message in seen if isinstance(message, StepStarted)]
