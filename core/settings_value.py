@@ -133,7 +133,10 @@ def _path(rule: Rule, raw: Any, base: Path) -> Any:
         hint = "" if str(raw) else "leave it out to have the default"
         return Wrong(rule.expected, "a zero in it" if str(raw) else "nothing", hint)
     # not Path.resolve: it raises for a loop of links, which is found out by whoever opens it
-    path = Path(os.path.realpath(absolute(str(raw), base)))
+    try:
+        path = Path(os.path.realpath(absolute(str(raw), base)))
+    except UnicodeEncodeError:
+        return Wrong(rule.expected, "characters that no path has")
     if rule.type is Path and path.exists() and not path.is_dir():
         return Wrong("a directory", f"a file at {path}")
     return path if rule.type is Path else str(path)

@@ -204,6 +204,12 @@ def test_what_is_shown_matches_its_schema(folder: Path) -> None:
             "variable": "OSTLER_MAX_CONCURRENT"} in found["settings"]  # fmt: skip
 
 
+def test_a_path_of_impossible_characters_is_refused(folder: Path) -> None:
+    """Half a pair of surrogates is in no file's name."""
+    with pytest.raises(BadInput, match="expected a path, found characters that no path has"):
+        load({"flow": "\ud800"}, {}, cwd=folder)
+
+
 def test_a_secret_setting_is_never_shown() -> None:
     """The name decides, in messages as in tables."""
     rule = Rule("service.api_key", int, 0, 10, is_path=False)
