@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from typing import TYPE_CHECKING, Any
@@ -50,9 +51,9 @@ class ConfigFile:
         self.values: dict[str, Any] = {}
         self._text = b""
         self._places: dict[str, tuple[int, int]] | None = None
-        if not required and not path.exists() and not path.is_symlink():
+        if not required and not os.path.lexists(path):
             return
-        place = "OSTLER_CONFIG" if required and not path.exists() else str(path)
+        place = "OSTLER_CONFIG" if required and not os.path.exists(path) else str(path)  # noqa: PTH110 - a name too long is no error of it
         with opened(path, place, "a file of settings", "") as file:
             self._text = file.read(MOST + 1)
         self.values = dict(_flat(self._parsed()))

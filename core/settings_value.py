@@ -137,7 +137,8 @@ def _path(rule: Rule, raw: Any, base: Path) -> Any:
         path = Path(os.path.realpath(absolute(str(raw), base)))
     except UnicodeEncodeError:
         return Wrong(rule.expected, "characters that no path has")
-    if rule.type is Path and path.exists() and not path.is_dir():
+    # os.path, not Path: a name too long is no error of it
+    if rule.type is Path and os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112
         return Wrong("a directory", f"a file at {path}")
     return path if rule.type is Path else str(path)
 
