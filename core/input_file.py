@@ -52,7 +52,7 @@ def opened(
     """
     hint = f"looked at {path}" if str(path) != place else ""
     try:
-        mode = path.stat().st_mode
+        mode = _mode(path)
         if stat.S_ISREG(mode):
             with path.open("rb") as file:
                 yield file
@@ -66,6 +66,13 @@ def opened(
     except OSError as exc:
         found = exc.strerror or type(exc).__name__
     raise BadInput([Problem(place=place, expected=expected, found=found, hint=hint)])
+
+
+def _mode(path: Path) -> int:
+    try:
+        return path.stat().st_mode
+    except ValueError as exc:  # a zero in it, or half a pair of surrogates
+        raise FileNotFoundError(path) from exc
 
 
 def moment_of(stream: IO[bytes]) -> tuple[int, int] | None:
