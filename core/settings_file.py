@@ -56,7 +56,7 @@ class ConfigFile:
         place = "OSTLER_CONFIG" if required and not os.path.exists(path) else str(path)  # noqa: PTH110 - a name too long is no error of it
         with opened(path, place, "a file of settings", "") as file:
             self._text = file.read(MOST + 1)
-        self.values = dict(_flat(self._parsed()))
+        self.values = self._parsed()
 
     def place(self, name: str) -> tuple[int | None, int | None]:
         """Return line and column where a value is named, (None, None) if that cannot be said."""
@@ -70,7 +70,7 @@ class ConfigFile:
         if self._text.startswith((b"\xff\xfe", b"\xfe\xff")):
             raise self._wrong("text in UTF-8", "UTF-16", hint="save the file as UTF-8")
         try:
-            return tomllib.loads(self._text.decode("utf-8-sig"))
+            return dict(_flat(tomllib.loads(self._text.decode("utf-8-sig"))))
         except UnicodeDecodeError as exc:
             line = self._text.count(b"\n", 0, exc.start) + 1
             found = f"byte 0x{self._text[exc.start]:02x}"
@@ -78,7 +78,7 @@ class ConfigFile:
         except tomllib.TOMLDecodeError as exc:
             raise self._syntax(str(exc)) from exc
         except RecursionError as exc:
-            raise self._wrong("lists of few levels", "very many") from exc
+            raise self._wrong("lists and names of few levels", "very many") from exc
         except ValueError as exc:  # an integer of thousands of digits, a date that there is not
             raise self._wrong("values in range", "one that is not") from exc
 
@@ -130,6 +130,15 @@ def _places(data: bytes) -> dict[str, tuple[int, int]]:
 
 
 def _key(node: Node) -> str:
-    if node.type == "dotted_key":
-        return ".".join(_key(child) for child in node.named_children)
+    parts: list[str] = []
+    while node.type == "dotted_key":  # all but the last part of it are a dotted key again
+        *rest, last = node.named_children
+        parts.append(_bare(last))
+        if not rest:
+            return ".".join(reversed(parts))
+        node = rest[0]
+    return ".".join(reversed([*parts, _bare(node)]))
+
+
+def _bare(node: Node) -> str:
     return (node.text or b"").decode(errors="replace").strip("\"'")

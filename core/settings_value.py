@@ -28,6 +28,8 @@ _UNITS: dict[str, dict[str, float]] = {
 }  # fmt: skip
 _WITH_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)\s*", re.ASCII)
 _WORDS = {str: "a text", bool: "true or false", int: "a whole number", Path: "a path"}
+_LONGEST_NUMBER = 4096
+"""Bits of a number that a message may show: Python refuses to spell out thousands of digits."""
 
 
 class Wrong(NamedTuple):
@@ -122,6 +124,8 @@ def shown(name: str, value: Any) -> str:
         return "a table"
     if isinstance(value, list):
         return "a list"
+    if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER:
+        return "a number of very many digits"
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return text if len(text) <= 40 else f"{text[:39]}…"  # noqa: PLR2004 - as above
 

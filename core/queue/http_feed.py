@@ -62,9 +62,10 @@ class HttpFeed:
             known = bool(parts.hostname) and parts.port != 0
         except ValueError:
             known = False
-        if not known or any(character <= " " or character == "\x7f" for character in url):
+        if not known or any(not "!" <= character <= "~" for character in url):
             self.place = "queue"
-            raise self._wrong("an address such as https://host/queue.json", "something else")
+            hint = "" if url.isascii() else "what is not ASCII is written as %C3%BC in a path, as xn--… in a host"
+            raise self._wrong("an address such as https://host/queue.json", "something else", hint)
         if parts.username is not None or parts.password is not None:
             self.place = f"{parts.scheme}://{parts.hostname}{parts.path}"
             hint = f"they belong into {TOKEN}, or into ~/.netrc"
@@ -106,6 +107,10 @@ class HttpFeed:
             raise self._wrong("an answer", found) from None
         except (OSError, http.client.HTTPException) as exc:
             raise self._wrong("a whole answer", _said(exc)) from None
+        except (
+            ValueError
+        ):  # the library's, for a length or a redirect that is none; its message may repeat what was sent
+            raise self._wrong("a whole answer", "a length or a redirect that makes no sense") from None
 
     def close(self) -> None:
         """See ``RemoteFeed``. A fetch ends by its own limits, in a thread that ends with the process."""
@@ -130,6 +135,8 @@ class HttpFeed:
         """Return those for an address: the token for the server that was named, else what netrc has for the host."""
         token = self._env.get(TOKEN)
         if token and _origin(url) == self._origin:
+            if any(not "!" <= character <= "~" for character in token):
+                raise self._wrong(f"a {TOKEN} that can be sent", "a line end, a space or what is not ASCII in it")
             return f"Bearer {token}"
         try:
             found = netrc.netrc(self._env.get("NETRC") or None).authenticators(urlsplit(url).hostname or "")
@@ -138,6 +145,8 @@ class HttpFeed:
         except netrc.NetrcParseError as exc:  # its message may repeat what stands there
             found_there = f"a mistake in line {exc.lineno}, or a file that others may read"
             raise self._wrong("a netrc file of one's own", found_there) from None
+        except UnicodeDecodeError:
+            raise self._wrong("a netrc file", "one that is no text") from None
         except OSError as exc:
             raise self._wrong("a netrc file", exc.strerror or type(exc).__name__) from None
         if found is None:

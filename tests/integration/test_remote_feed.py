@@ -88,6 +88,48 @@ def test_what_is_no_queue_is_said_in_a_line(server, answer, said):
     assert "\n" not in message
 
 
+def absurd_length(handler):
+    """Announce more bytes than a number can be read for."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "9" * 5000)
+    handler.end_headers()
+    handler.wfile.write(b"[]")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [absurd_length, redirect("http://[::1"), redirect("http://a..b/"), redirect(f"http://{'a' * 70}.test/")],
+)
+def test_a_length_or_a_redirect_without_sense_is_a_wrong_answer(server, answer):
+    """Whoever serves the queue cannot end a run that follows it."""
+    server.answers["/queue.json"] = answer
+    assert "expected a whole answer" in refused(feed(server))
+
+
+@pytest.mark.parametrize("token", ["s3cr3t\n", "s3cr3t\r\nX: y", "s3cr3t€", "s3cr3t\udc80"])
+def test_a_token_that_cannot_be_sent_is_not_shown(server, token):
+    """The message names the variable."""
+    server.answers["/queue.json"] = "[]"
+    message = refused(feed(server, OSTLER_FEED_TOKEN=token))
+    assert "OSTLER_FEED_TOKEN" in message
+    assert "s3cr3t" not in message
+    assert not server.asked
+
+
+def test_a_netrc_file_that_is_no_text_is_said(server, tmp_path):
+    """Without what stands in it."""
+    (tmp_path / "netrc").write_bytes(b"machine 127.0.0.1 login a password \xff\xfe\n")
+    (tmp_path / "netrc").chmod(0o600)
+    assert "no text" in refused(feed(server, NETRC=str(tmp_path / "netrc")))
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1/ü", "http://ü€.test/", "http://127.0.0.1/\udc80"])
+def test_an_address_that_is_not_ascii_says_how_to_write_it(url):
+    """Nothing is asked for."""
+    with pytest.raises(BadInput, match="what is not ASCII"):
+        HttpFeed(url, NO_NETRC)
+
+
 def test_nobody_there(server):
     """A closed port is an answer, too."""
     url = server.url()

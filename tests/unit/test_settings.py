@@ -47,6 +47,8 @@ WRONG: dict[str, tuple[str | bytes | None, dict[str, str], dict[str, Any]]] = {
     "table twice": ("[retention]\nlogs_days = 1\n[retention]\nlogs_days = 2\n", {}, {}),
     "two values on a line": ("timeout = 5 headed = true\n", {}, {}),
     "deep lists": ("timeout = " + "[" * 100_000, {}, {}),
+    "deep names": ("a" + ".a" * 3000 + " = 1", {}, {}),
+    "hexadecimal without end": ("max_concurrent = 0x" + "f" * 20_000, {}, {}),
     "five thousand digits": ("timeout = " + "7" * 5000, {}, {}),
     "no such date": ("timeout = 2026-02-30\n", {}, {}),
     "zero in a path": ('state_dir = "a\\u0000b"\n', {}, {}),

@@ -16,6 +16,8 @@ _TAG_END = re.compile(r'(?:[^">]|"[^"]*")*>')
 _ATTRIBUTE = re.compile(r'([\w:.-]+)="([^"]*)"')
 _VALUE = re.compile(r'(\s(?:value|content)=)"[^"]*"', re.IGNORECASE)
 _CONTENT_END = {name: re.compile(f"</{name}", re.IGNORECASE) for name in ("textarea", "script")}
+_FRAME = re.compile(r'(\ssrcdoc=)"[^"]*"', re.IGNORECASE)
+"""A whole document in an attribute: there its own quotes are escaped, and its fields would not be known for what they are."""
 _BUTTONS = frozenset({"submit", "button", "reset", "checkbox", "radio", "image"})
 
 _USERINFO = re.compile(r"(\b[a-z][a-z0-9+.-]{1,20}://)[^\s/?#@\"'<>]{1,500}@", re.IGNORECASE)
@@ -36,6 +38,7 @@ def without_tokens(text: str) -> str:
 
 def without_values(document: str) -> str:
     """Return the document without what stands in its fields and scripts. What cannot be read to its end is cut off."""
+    document = _FRAME.sub(r'\1"…"', document)
     parts: list[str] = []
     position = 0
     while (found := _FIELD.search(document, position)) is not None:

@@ -46,6 +46,8 @@ def test_what_tells_nothing_stays():
         '<script type="application/json">{"a": "</p>s3cret"}</script>',
         '<input value="s3cret',
         "<textarea>s3cret",
+        '<iframe srcdoc="<input value=&quot;s3cret&quot;>"></iframe>',
+        '<iframe id="x" SRCDOC="&lt;input value=&quot;s3cret&quot;&gt;"></iframe>',
     ],
 )
 def test_fields_and_scripts_are_emptied(document):
