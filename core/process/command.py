@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import selectors
 import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 PLACE = "--queue-command"
 _SHOWN = 500
+_BLOCK = 64 * 1024
+_GRACE = 0.5
+"""Seconds for what a command that was stopped at the limit had printed."""
 
 
 class CommandFeed:
@@ -120,13 +125,20 @@ class CommandFeed:
 
     def _output(self, process: subprocess.Popen[bytes]) -> bytes:
         """Return what is printed, up to one byte more than it may be."""
-        text = b""
+        text = bytearray()
         if process.stdout is not None:
-            with process.stdout:
-                text = process.stdout.read(self._most + 1)
+            # never longer than the limit: a daemon in a session of its own outlives its group, and may hold the pipe open
+            deadline = time.monotonic() + self._limit + _GRACE
+            with process.stdout, selectors.DefaultSelector() as selector:
+                selector.register(process.stdout, selectors.EVENT_READ)
+                while len(text) <= self._most and selector.select(max(deadline - time.monotonic(), 0)):
+                    block = os.read(process.stdout.fileno(), _BLOCK)
+                    if not block:
+                        break
+                    text += block
         if len(text) > self._most:
             self._end(process)
-        return text
+        return bytes(text)
 
     def _end(self, process: subprocess.Popen[bytes], late: threading.Event | None = None) -> None:
         """Kill the command with all that is in its group; also what it left there after its own end."""

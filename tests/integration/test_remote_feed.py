@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import sys
 import time
 from pathlib import Path
@@ -276,6 +277,22 @@ def test_what_is_no_command(typed, tmp_path):
     """It is said, and is bad input."""
     with pytest.raises(BadInput, match="--queue-command: expected a command"):
         CommandFeed(typed, os.environ, cwd=tmp_path, limit=5, most=10).fetch()
+
+
+def test_a_daemon_that_holds_the_output_open_does_not_hold_the_fetch(tmp_path):
+    """It is in a session of its own, where the limit does not end it: the fetch ends all the same, and can be tried again."""
+    script = (
+        "import subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(30)'], start_new_session=True)\n"
+        "open('pid', 'w').write(str(child.pid)); print('[]')"
+    )
+    began = time.monotonic()
+    try:
+        with pytest.raises(BadInput, match="ends within 1 s"):
+            command(script, tmp_path, limit=1).fetch()
+        assert time.monotonic() - began < 15
+    finally:
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
 
 
 def test_a_command_that_hangs_is_ended_with_what_it_started(tmp_path):
