@@ -55,7 +55,7 @@ def line_for(event: Event, snapshot: Snapshot) -> str | None:  # noqa: C901, PLR
             numbers = ", ".join(f"{number} {word}" for word, number in changes.items() if number)
             return f"read {one_line(event.source)}: {numbers or 'nothing new'}"
         case ev.FeedRejected():
-            return f"{one_line(event.source)} was edited and is wrong; the last good version stays: {one_line(event.problem)}"
+            return f"{one_line(event.source)} cannot be used; the last good version stays: {one_line(event.problem)}"
         case ev.OrphanStopped():
             return f"{event.profile_id} was still running from an earlier run; stopped ({event.processes} processes)"
         case ev.AttemptStarted():

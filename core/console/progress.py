@@ -60,7 +60,7 @@ class ProgressConsole:
             self._quiet.enter()
             self._live.start()
         elif isinstance(event, ev.FeedRejected):
-            problem = f"{one_line(event.source)} is wrong, the last good version stays: {one_line(event.problem)}"
+            problem = f"{one_line(event.source)} cannot be used; the last good version stays: {one_line(event.problem)}"
             self._console.print(Text(problem, style="yellow"))
         elif isinstance(event, ev.RunEnded):
             self.close()

@@ -45,7 +45,7 @@ class FeedRead(_Event, frozen=True, kw_only=True, tag="feed_read"):
 
 
 class FeedRejected(_Event, frozen=True, kw_only=True, tag="feed_rejected"):
-    """A bad edit during a run: the last good version stays."""
+    """What a feed gave during a run is wrong, or cannot be had: the last good version stays."""
 
     source: str
     problem: str

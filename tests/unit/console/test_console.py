@@ -234,7 +234,7 @@ def test_a_live_run_ends_with_the_table_and_gives_the_cursor_back():
     assert stream.getvalue().rindex("\x1b[?25h") > stream.getvalue().rindex("\x1b[?25l")
     shown = ESCAPES.sub("", stream.getvalue())
     assert "1 done, 1 failed in 0:06" in shown
-    assert "queue.json is wrong, the last good version stays: line 3: expected a list" in shown
+    assert "queue.json cannot be used; the last good version stays: line 3: expected a list" in shown
     for thread in threading.enumerate():
         if type(thread).__module__.startswith("rich"):
             thread.join(10)
@@ -298,7 +298,7 @@ def test_other_plain_lines():
         "run 1: 1 job to do, 1 at a time",
         "read q: 1 changed, 3 cancelled, 2 done",
         "read q: nothing new",
-        "q was edited and is wrong; the last good version stays: bad",
+        "q cannot be used; the last good version stays: bad",
         "p was still running from an earlier run; stopped (4 processes)",
         "p s was done before the interruption",
         "p s was already true",
