@@ -132,6 +132,9 @@ def test_what_a_killed_run_left_is_listed_and_not_touched(tmp_path):
         orchestrator.wait()
     fleet.wait_for(lambda: fleet.processes() == [])
     _, attempts = leftovers.check_queue(fleet.state / "queue.db")
+    # a process that is just being torn down has no command line any more, and is not dead yet
+    ended = [("earlier runs", Level.WARN)]
+    fleet.wait_for(lambda: levels(leftovers.check_attempts(attempts, runs=False)) == ended)
     (cut_off,) = leftovers.check_attempts(attempts, runs=False)
     assert (cut_off.check, cut_off.level) == ("earlier runs", Level.WARN) and "slow" in cut_off.what
     assert len(leftovers.check_queue(fleet.state / "queue.db")[1]) == 1
