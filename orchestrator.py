@@ -103,6 +103,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--state-dir", metavar="DIR")
     add("--log-dir", metavar="DIR")
     add("--launch-interval", metavar="SECONDS", help="between two browser starts (default: from the cores)")
+    add("--batch-size", metavar="N", help="prepare N jobs together, then launch them one by one")
+    add("--batch-delay", metavar="SECONDS", help="between two batches (default 2)")
     add("--progress-timeout", metavar="SECONDS", help="stop an attempt that makes no progress for so long")
     add("--timeout", metavar="SECONDS", help="hard limit of one attempt")
     add("--stop-grace", metavar="SECONDS", help="between asking a worker to end and killing it")
@@ -126,8 +128,8 @@ def dispatch_settings(chosen: Settings, *, watch: bool) -> DispatchSettings:
     )  # fmt: skip
     limits = AttemptLimits(start=chosen.start_timeout, progress=chosen.progress_timeout, hard=chosen.timeout)
     return DispatchSettings(
-        max_concurrent=chosen.max_concurrent, gate_interval=chosen.gate_interval, stop_grace=chosen.stop_grace,
-        limits=limits, retry=chosen.retry, worker=worker, watch=watch,
+        max_concurrent=chosen.max_concurrent, max_preparing=chosen.preparing, gate_interval=chosen.gate_interval,
+        batch_size=chosen.batch_size, batch_delay=chosen.batch_delay, stop_grace=chosen.stop_grace, limits=limits, retry=chosen.retry, worker=worker, watch=watch,
     )  # fmt: skip
 
 

@@ -37,6 +37,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         log_dir: logs and events.
         max_concurrent: slots, 1 to 1000.
         launch_interval: seconds between two starts of a browser, before jitter; None: from the number of cores.
+        max_preparing: attempts that prepare at the same time (start, copy, verify); None: two for each core.
+        batch_size: jobs that are prepared together and then launched one by one, 1 to 1000; None: one by one.
+        batch_delay: seconds between the last launch of a batch and the next batch.
         progress_timeout: least time without progress after which an attempt is stopped.
         timeout: hard limit of one attempt.
         stop_grace: time between asking a worker to end and killing its tree.
@@ -64,6 +67,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_dir: Path = CHECKOUT / "logs"
     max_concurrent: int = 5
     launch_interval: float | None = None
+    max_preparing: int | None = None
+    batch_size: int | None = None
+    batch_delay: float = 2.0
     progress_timeout: float = 30.0
     timeout: float = 1800.0
     stop_grace: float = 10.0
@@ -97,6 +103,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         )
 
     @property
+    def preparing(self) -> int:
+        """How many attempts may prepare at once: more than the cores can do would only make each of them late."""
+        return self.max_preparing or 2 * (os.cpu_count() or 1)
+
+    @property
     def gate_interval(self) -> float:
         """Seconds between two browser starts: half a second of one core's work, shared by the cores there are."""
         if self.launch_interval is not None:
@@ -107,6 +118,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 _DEFAULTS = Settings()
 _LEAST: Mapping[str, float] = {
     "max_concurrent": 1,
+    "max_preparing": 1,
+    "batch_size": 1,
     "progress_timeout": 1,
     "timeout": 1,
     "start_timeout": 1,
@@ -119,7 +132,11 @@ _LEAST: Mapping[str, float] = {
     "log_rate": 1024,
 }
 """The smallest value of a number; 0 where nothing is said."""
-_MOST: Mapping[str, float] = {"max_concurrent": MAX_CONCURRENT}
+_MOST: Mapping[str, float] = {
+    "max_concurrent": MAX_CONCURRENT,
+    "max_preparing": MAX_CONCURRENT,
+    "batch_size": MAX_CONCURRENT,
+}
 """The largest; a week of seconds, or none, where nothing is said."""
 _PATHS = frozenset({"flow", "browser"})
 """Texts that are paths."""

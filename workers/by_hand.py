@@ -15,10 +15,12 @@ from core.domain.messages import (
     Go,
     Hello,
     Kept,
+    Launch,
     Network,
     Note,
     Phase,
     Planned,
+    Prepared,
     Ready,
     SecretLearnt,
     StepCommitted,
@@ -110,6 +112,8 @@ class ByHand:
                     case Ready():
                         self._user_data_dir = message.user_data_dir
                         await child.send(Go())
+                    case Prepared():
+                        await child.send(Launch())
                     case SecretLearnt():
                         self._redactor.add(message.value)
                     case Finished():

@@ -19,7 +19,7 @@ import structlog
 from core.browser.port import BrowserProvider
 from core.clock import Clock
 from core.domain import session as sessions
-from core.domain.messages import Finished, Go, Hello, Ready
+from core.domain.messages import Finished, Go, Hello, Launch, Prepared, Ready, Stop
 from core.domain.outcome import (
     Busy,
     Corrupt,
@@ -127,6 +127,7 @@ class Run:
         self._ports = ports
         log = structlog.get_logger().bind(profile_id=self._profile_id, attempt=hello.attempt)
         self._reporter = Reporter(ports.control, Secrets(ports.redactor, ports.control), log)
+        self._may_launch = anyio.Event()
         self._stop = anyio.Event()
         self._stop_reason = ""
         self._record: Record | None = None
@@ -142,7 +143,7 @@ class Run:
                 ports.control.send(Ready(fence=found.fence, process=stamp, user_data_dir=expected))
                 word = await ports.control.receive()
                 if not isinstance(word, Go):
-                    return Interrupted(reason="the orchestrator is gone" if word is None else word.reason)
+                    return Interrupted(reason=_why(word))
                 return await self._while_listening(partial(self._pipeline, found))
         except Exception as exc:  # noqa: BLE001 - an error of the handshake becomes an outcome like any other
             return self._ended_by(exc)
@@ -166,10 +167,10 @@ class Run:
         return ended[0]
 
     async def _listen(self) -> None:
-        word = await self._ports.control.receive()
-        while isinstance(word, Go):
-            word = await self._ports.control.receive()
-        self._stop_reason = "the orchestrator is gone" if word is None else word.reason
+        while isinstance(word := await self._ports.control.receive(), (Go, Launch)):
+            if isinstance(word, Launch):
+                self._may_launch.set()
+        self._stop_reason = _why(word)
         self._reporter.log.info("stopping", reason=self._stop_reason)
         self._stop.set()
 
@@ -196,6 +197,7 @@ class Run:
         if not run.flow.browser:
             self._ports.control.kill_on_silence(None)
             if run.todo:
+                await self._until_launch()
                 await browsing.without_browser()
         elif run.todo or run.unsaved:
             await self._in_workspace(run, browsing)
@@ -205,6 +207,11 @@ class Run:
         status = "PENDING" if sessions.pending(run.record.session, facts) else _STATUS[Done]
         run.record.set_status(status)
         return Done()
+
+    async def _until_launch(self) -> None:
+        """Say that everything is prepared, and wait for the right to go on: however long that takes, a stop ends it."""
+        self._ports.control.send(Prepared())
+        await self._may_launch.wait()
 
     async def _in_workspace(self, run: Restored, browsing: Browsing) -> None:
         spaces, template = self._ports.workspaces, self._hello.job.template
@@ -228,6 +235,7 @@ class Run:
             run.metadata.status = "active"
             self._ports.profiles.write(run.metadata)
             self._reporter.note("profile_repaired")
+        await self._until_launch()
         workspace = await browsing.in_workspace(workspace, source)
         # every step is committed and the browser is closed: the rest is not interrupted
         with anyio.CancelScope(shield=True):
@@ -235,3 +243,7 @@ class Run:
             saved = await anyio.to_thread.run_sync(partial(spaces.save_back, workspace))
             self._reporter.log.info("saved", files=saved.files, bytes=saved.bytes, seconds=round(saved.seconds, 3))
             save_metadata(run, self._ports)
+
+
+def _why(word: Go | Launch | Stop | None) -> str:
+    return word.reason if isinstance(word, Stop) else "the orchestrator is gone"

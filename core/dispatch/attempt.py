@@ -41,6 +41,7 @@ class Attempt:
         self.ready: messages.Ready | None = None
         self.reported: Outcome | None = None
         self.step = "start"
+        self.prepared = False
         self.committed = 0
         self.done: set[str] = set()
         self.todo: tuple[str, ...] = ()
@@ -51,6 +52,7 @@ class Attempt:
         self._most = claim.job.spec.timeout or limits.hard
         self._hard = started + self._most
         self._overdue = started + limits.start
+        self._prepared_at: float | None = None
 
     def __repr__(self) -> str:
         return f"<Attempt {self.claim.job.spec.id}#{self.claim.attempt.number} {self.state} in {self.step}>"
@@ -62,6 +64,8 @@ class Attempt:
 
     def overdue_at(self) -> tuple[float, str]:
         """Return the monotonic time at which the attempt is to be stopped, and why."""
+        if self._prepared_at is not None:
+            return float("inf"), "waits to be launched"
         if self._hard <= self._overdue:
             return self._hard, f"hard limit of {self._most:g} s reached in {self.step}"
         return self._overdue, f"no progress in {self.step}"
@@ -96,6 +100,10 @@ class Attempt:
             case messages.Planned(done=done, todo=todo, flags=flags):
                 self.done, self.todo, self.flags = set(done), todo, flags
                 return [events.StepsPlanned(done=done, todo=todo, flags=flags, **of)]
+            case messages.Prepared() if not self.prepared:
+                self.prepared = True
+                self._prepared_at = monotonic
+                return [events.AttemptPrepared(**of)]
             case messages.BrowserStarted(name=name, version=version, pid=pid):
                 self._extend(monotonic, self._limits.progress)
                 self._advance(AttemptEvent.BROWSER_STARTED)
@@ -130,6 +138,13 @@ class Attempt:
                 self._extend(monotonic, self._limits.progress)
         # a heartbeat moves nothing, and what was learnt is the redactor's
         return []
+
+    def launch(self, monotonic: float) -> None:
+        """The browser may start: what was spent waiting for that does not count."""
+        if self._prepared_at is not None:
+            self.forgive(monotonic - self._prepared_at)
+            self._prepared_at = None
+        self._extend(monotonic, self._limits.progress)
 
     def forgive(self, seconds: float) -> None:
         """Move all deadlines: for so long nobody could have listened."""

@@ -1,7 +1,13 @@
-"""The loop: look, plan, act. One planning function is asked after every change; each start takes a slot, then a claim."""
+"""The loop: look, plan, act. One planning function is asked after every change.
+
+Each job is a task. It owns a seat among the slots, and one among those that prepare: first prepared, then launched through
+the gate. Without batches it holds its slot before it claims, so that nothing is claimed that could not run; the jobs of a
+batch are claimed and prepared first, and take a slot when it is their turn.
+"""
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -9,11 +15,13 @@ import msgspec
 import structlog
 
 from core.dispatch.admission import LaunchGate, Slots
+from core.dispatch.batches import Batches
 from core.dispatch.completion import Completion
 from core.dispatch.off_loop import Blocking
 from core.dispatch.recovery import Recovery
 from core.dispatch.shutdown import Stop, obey_signals
 from core.dispatch.supervisor import Supervisor
+from core.dispatch.turn import take_turn
 from core.domain import events
 from core.domain.model import Announced, JobState
 from core.domain.outcome import Exit, ExitCode, HostFault, classify, worst
@@ -21,10 +29,14 @@ from core.domain.planning import FleetView, Plan, plan
 from core.errors import Fenced, OstlerError, QueueUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
+
+    from anyio.abc import TaskGroup
 
     from core.dispatch.attempt import Attempt
+    from core.dispatch.batches import Batch
     from core.dispatch.ports import DispatchSettings, FeedFollower, Ports
+    from core.dispatch.turn import Turn
     from core.domain.model import AttemptRecord, Claim
 
 log = structlog.get_logger(__name__)
@@ -46,10 +58,14 @@ class Dispatcher:
         self._stop = stop
         self._blocking = Blocking()
         self._slots = Slots(settings.max_concurrent)
+        self._preparing = Slots(settings.max_preparing)
         self._gate = LaunchGate(settings.gate_interval, ports.clock)
         self._supervisor = Supervisor(ports, settings, self._blocking, stop)
         self._completion = Completion(ports, settings, self._blocking, stop)
         self._recovery = Recovery(ports, settings, self._blocking, self._completion, stop)
+        self._batches: Batches | None = None
+        if settings.batch_size is not None:
+            self._batches = Batches(settings.batch_size, settings.batch_delay, ports.clock, self._emit)
         self._change = anyio.Event()
         self._busy = 0
         self._unclaimed = 0
@@ -90,6 +106,7 @@ class Dispatcher:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._notice_others, seen)
             tasks.start_soon(obey_signals, self._stop, self._hear)
+            tasks.start_soon(self._obey)
             for attempt, announced in await self._recovery.unfinished():
                 self._busy += 1
                 tasks.start_soon(self._recover, attempt, announced)
@@ -97,10 +114,7 @@ class Dispatcher:
             if self._ports.follower is not None and self._settings.watch:
                 tasks.start_soon(self._follow, self._ports.follower)
             while not (step := await self._plan()).finished:
-                for _ in range(step.start):
-                    self._busy += 1
-                    self._unclaimed += 1
-                    tasks.start_soon(self._use_slot)
+                await self._begin(step.start, tasks)
                 await self._wait_for_change(step)
             tasks.cancel_scope.cancel()
         counts = await self._blocking.queue(self._ports.queue.counts)
@@ -123,7 +137,9 @@ class Dispatcher:
         now = self._ports.clock.now()
         try:
             readiness = await self._blocking.queue(
-                self._ports.queue.readiness, now, self._settings.max_concurrent + self._unclaimed
+                self._ports.queue.readiness,
+                now,
+                max(self._slots.limit, self._settings.batch_size or 0) + self._unclaimed,
             )
         except QueueUnavailable as exc:
             log.error("queue_unavailable", reason=str(exc))
@@ -141,6 +157,7 @@ class Dispatcher:
             next_due=readiness.next_due,
             stopping=self._stop.drain.is_set(),
             watching=self._settings.watch,
+            batch=None if self._batches is None else self._batches.view,
         )
         return plan(view, now)
 
@@ -153,38 +170,61 @@ class Dispatcher:
 
     # --- acting ------------------------------------------------------------------------------------------------------
 
-    async def _use_slot(self) -> None:
-        try:
-            async with self._slots.take():
-                claim = await self._claim_in_turn()
-                if claim is not None:
-                    await self._execute(claim)
-        except Fenced as exc:
-            self._yield_to_newer(exc)
-        except QueueUnavailable:
-            self._verdict = ExitCode.HOST_FAULT  # and said already
-        finally:
-            self._busy -= 1
-            self._change.set()
+    async def _begin(self, number: int, tasks: TaskGroup) -> None:
+        """Start so many jobs: as soon as each has its slot, or as the next batch."""
+        if self._batches is None:
+            for _ in range(number):
+                self._busy += 1
+                self._unclaimed += 1
+                tasks.start_soon(self._use_slot)
+            return
+        claims: list[Claim] = []
+        while len(claims) < number and (claim := await self._claim()) is not None:
+            claims.append(claim)
+        if claims:
+            batch = self._batches.begin(claims)
+            for claim in claims:
+                self._busy += 1
+                tasks.start_soon(self._join, claim, batch)
 
-    async def _claim_in_turn(self) -> Claim | None:
-        """Pass the launch gate, then claim; None if the gate closed, or another took what was ready."""
+    async def _use_slot(self) -> None:
+        """Take a slot, then a job: nothing is claimed that could not go on."""
+        async with self._task(), take_turn(self._slots, self._preparing, self._gate, None) as turn:
+            try:
+                await turn.slot.take()
+                await turn.permit.take()
+                claim = await self._claim()
+            finally:
+                self._unclaimed -= 1
+            if claim is not None:
+                await self._execute(claim, turn)
+
+    async def _join(self, claim: Claim, batch: Batch) -> None:
+        """Prepare a job of a batch, and take a slot when it is its turn."""
+        async with self._task(), take_turn(self._slots, self._preparing, self._gate, batch) as turn:
+            try:
+                await turn.permit.take()
+                await self._execute(claim, turn)
+            finally:
+                batch.settle(claim.job.spec.id)
+
+    async def _claim(self) -> Claim | None:
+        """Take the next job; None if there is to be no more, another took what was ready, or it could not be written down."""
+        if self._stop.drain.is_set():
+            return None
         try:
-            # after a wait that was cut short, Python 3.11's tracer does not see where this goes on
-            if not await self._gate.passage(self._stop.drain):  # pragma: no branch
-                return None
             return await self._blocking.queue(self._ports.queue.claim, self._ports.clock.now(), self._ports.nonce())
         except QueueUnavailable as exc:
             log.error("queue_unavailable", reason=str(exc))
+            with anyio.move_on_after(self._settings.unsettled_interval):
+                await self._stop.drain.wait()
             return None
-        finally:
-            self._unclaimed -= 1
 
-    async def _execute(self, claim: Claim) -> None:
+    async def _execute(self, claim: Claim, turn: Turn) -> None:
         """Run one claim to its recorded end, whatever happens on the way."""
         attempt: Attempt | None = None
         try:
-            attempt, exit_ = await self._supervisor.run(claim)
+            attempt, exit_ = await self._supervisor.run(claim, turn)
         except Fenced:
             raise
         except QueueUnavailable as exc:
@@ -204,9 +244,14 @@ class Dispatcher:
 
     async def _recover(self, attempt: AttemptRecord, announced: Announced | None) -> None:
         """A dying attempt of an earlier run holds a slot until it is gone."""
+        async with self._task(), self._slots.take():
+            await self._recovery.end(attempt, announced)
+
+    @asynccontextmanager
+    async def _task(self) -> AsyncIterator[None]:
+        """Around everything that one job's task does; its end is a change."""
         try:
-            async with self._slots.take():
-                await self._recovery.end(attempt, announced)
+            yield
         except Fenced as exc:
             self._yield_to_newer(exc)
         except QueueUnavailable:
@@ -214,6 +259,14 @@ class Dispatcher:
         finally:
             self._busy -= 1
             self._change.set()
+
+    async def _obey(self) -> None:
+        """Pass a stop on to what waits and what runs."""
+        await self._stop.drain.wait()
+        self._gate.close()
+        self._supervisor.obey()
+        await self._stop.now.wait()
+        self._supervisor.obey()
 
     async def _notice_others(self, seen: int) -> None:
         """Plan again when an operator has changed the queue: nothing else says so."""

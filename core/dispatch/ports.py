@@ -36,14 +36,17 @@ class FeedFollower(Protocol):
 
 
 class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of a run, in seconds where they are durations."""
+    """Limits of a run, in seconds where they are durations. ``batch_size`` None: jobs start one by one."""
 
     max_concurrent: int
+    max_preparing: int
     gate_interval: float
     stop_grace: float
     limits: AttemptLimits
     retry: RetryPolicy
     worker: WorkerSettings
+    batch_size: int | None = None
+    batch_delay: float = 2.0
     watch: bool = False
     follow_interval: float = 1.0
     notice_interval: float = 1.0

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
 import structlog
 
 from core.dispatch.attempt import Attempt
+from core.dispatch.handle import Handles
 from core.domain import events
-from core.domain.messages import Go, Hello, Ready, SecretLearnt
+from core.domain.messages import Go, Hello, Launch, Ready, SecretLearnt
 from core.domain.messages import Stop as StopMessage
 from core.domain.outcome import Exit
 from core.errors import ControlLost, Fenced, QueueUnavailable, SpawnFailed
@@ -17,9 +19,13 @@ from core.process.port import WorkerCommand
 from core.redaction import Redactor, proxy_password
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from core.dispatch.handle import Handle
     from core.dispatch.off_loop import Blocking
     from core.dispatch.ports import DispatchSettings, Ports
     from core.dispatch.shutdown import Stop
+    from core.dispatch.turn import Turn
     from core.domain.model import Claim
     from core.process.port import Child
 
@@ -32,20 +38,49 @@ _FROZEN = 2.0
 
 
 class Supervisor:
-    """Runs one claim to its end. What it returns is what was seen; what follows from it is decided elsewhere."""
+    """Runs one claim to its end. What it returns is what was seen; what follows from it is decided elsewhere.
+
+    Attributes:
+        handles: the attempts that are supervised now.
+    """
 
     def __init__(self, ports: Ports, settings: DispatchSettings, blocking: Blocking, stop: Stop) -> None:
         self._ports = ports
         self._settings = settings
         self._blocking = blocking
         self._stop = stop
+        self.handles = Handles()
 
-    async def run(self, claim: Claim) -> tuple[Attempt, Exit]:
-        """Supervise; return the attempt as far as it came and how it ended, with nothing of its tree left."""
+    def obey(self) -> None:
+        """Pass on what the operator wants: an end of all, or first of those that have not been launched."""
+        for handle in self.handles:
+            self._obey(handle)
+
+    async def run(self, claim: Claim, turn: Turn) -> tuple[Attempt, Exit]:
+        """Supervise; return the attempt as far as it came and how it ended, with nothing of its tree left.
+
+        Args:
+            claim: the job and its attempt.
+            turn: how it gets a slot and through the gate, once it is prepared.
+        """
+        with self.handles.listed(claim, turn) as handle:
+            self._obey(handle)
+            return await self._run(handle)
+
+    def _obey(self, handle: Handle) -> None:
+        if self._stop.now.is_set():
+            handle.stop("operator", "stopped by the operator")
+        elif self._stop.drain.is_set() and not handle.launched:
+            handle.stop("operator", "stopped before its launch")
+
+    async def _run(self, handle: Handle) -> tuple[Attempt, Exit]:
+        claim = handle.claim
         spec = claim.job.spec
         redactor = Redactor([password] if spec.proxy and (password := proxy_password(spec.proxy)) else [])
         started = self._ports.clock.monotonic()
         attempt = Attempt(claim, self._settings.limits, started=started, redact=redactor.text)
+        if handle.asked.is_set():
+            return attempt, Exit(returncode=None, stopped_by=handle.by, stop_reason=handle.reason)
         try:
             child = await self._ports.launcher.spawn(
                 WorkerCommand(
@@ -56,7 +91,7 @@ class Supervisor:
         except SpawnFailed as exc:
             return attempt, Exit(returncode=None, spawn_error=str(exc))
         try:
-            stopped = await self._watch_over(child, attempt, redactor)
+            stopped = await self._watch_over(child, attempt, redactor, handle)
             returncode = await child.wait()
         finally:
             with anyio.CancelScope(shield=True):
@@ -70,28 +105,31 @@ class Supervisor:
             last_step=attempt.step,
         )
 
-    async def _watch_over(self, child: Child, attempt: Attempt, redactor: Redactor) -> tuple[str, str] | None:
+    async def _watch_over(
+        self, child: Child, attempt: Attempt, redactor: Redactor, handle: Handle
+    ) -> tuple[str, str] | None:
         """Listen until the worker's side is closed; return who stopped it and why, if anybody did."""
         stopped: list[tuple[str, str]] = []
         ended = anyio.Event()
 
         async def guard() -> None:
-            stopped.append(await self._reason_to_stop(attempt))
+            stopped.append(await self._reason_to_stop(attempt, handle))
             await self._stop_ladder(child, attempt, stopped[0][1], ended)
 
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(guard)
-                await self._converse(child, attempt, redactor)
+                launch = partial(tasks.start_soon, self._launch, child, attempt, handle)
+                await self._converse(child, attempt, redactor, launch)
                 await child.wait()
                 ended.set()
                 tasks.cancel_scope.cancel()
         except ExceptionGroup as failures:
-            # two tasks, no group inside: what is at stake most comes first
+            # three tasks, no group inside: what is at stake most comes first
             raise (failures.subgroup(Fenced) or failures).exceptions[0] from failures
         return stopped[0] if stopped else None
 
-    async def _converse(self, child: Child, attempt: Attempt, redactor: Redactor) -> None:
+    async def _converse(self, child: Child, attempt: Attempt, redactor: Redactor, launch: Callable[[], object]) -> None:
         record, clock = attempt.claim.attempt, self._ports.clock
         await self._blocking.queue(self._ports.queue.record_process, record.nonce, child.stamp)
         try:
@@ -111,6 +149,8 @@ class Supervisor:
                     await self._let_go(child, attempt, message)
                 for event in announced:
                     self._ports.events.emit(event)
+                if any(isinstance(event, events.AttemptPrepared) for event in announced):
+                    launch()
                 if any(isinstance(event, (events.StepCommitted, events.StepsPlanned)) for event in announced):
                     await self._count_steps(attempt)
         except ControlLost:
@@ -143,7 +183,34 @@ class Supervisor:
         )
         await child.send(Go())
 
-    async def _reason_to_stop(self, attempt: Attempt) -> tuple[str, str]:
+    async def _launch(self, child: Child, attempt: Attempt, handle: Handle) -> None:
+        """Give a prepared attempt its turn; one that gets none any more is sent away."""
+        turn = handle.turn
+        if not await turn.come():
+            handle.stop("operator", "stopped before its launch")
+            return
+        handle.launched = True
+        await self._blocking.queue(
+            self._ports.queue.record_launch, attempt.claim.attempt.nonce, now=self._ports.clock.now()
+        )
+        attempt.launch(self._ports.clock.monotonic())
+        record = attempt.claim.attempt
+        self._ports.events.emit(
+            events.AttemptLaunched(
+                at=self._ports.clock.now(),
+                profile_id=record.profile_id,
+                job=record.job_id,
+                attempt=record.number,
+                batch=None if turn.batch is None else turn.batch.number,
+            )
+        )
+        turn.launch(record.job_id)
+        try:
+            await child.send(Launch())
+        except ControlLost:
+            log.info("worker_gone_before_launch", job=attempt.claim.job.spec.id)
+
+    async def _reason_to_stop(self, attempt: Attempt, handle: Handle) -> tuple[str, str]:
         """Wait until there is one; progress moves the deadline while we wait.
 
         A wait that took much longer than it should was no fault of the worker: we were frozen (``^Z``, a suspended host), and
@@ -157,8 +224,8 @@ class Supervisor:
                 return "timeout", why
             pause = min(deadline - before, _LOOK)
             with anyio.move_on_after(pause):
-                await self._stop.now.wait()
-                return "operator", "stopped by the operator"
+                await handle.asked.wait()
+                return handle.by, handle.reason
             lost = clock.monotonic() - before - pause
             if lost > _FROZEN:
                 log.warning("orchestrator_was_frozen", job=attempt.claim.job.spec.id, seconds=round(lost, 1))

@@ -61,10 +61,38 @@ class OrphanStopped(_Event, frozen=True, kw_only=True, tag="orphan_stopped"):
 
 
 class AttemptStarted(_OfAttempt, frozen=True, kw_only=True, tag="attempt_started"):
-    """A worker was told to go."""
+    """A worker was told to go: it prepares."""
 
     pid: int
     fence: int
+
+
+class AttemptPrepared(_OfAttempt, frozen=True, kw_only=True, tag="attempt_prepared"):
+    """The workspace is verified; the browser waits for a slot and for its turn at the launch gate."""
+
+
+class AttemptLaunched(_OfAttempt, frozen=True, kw_only=True, tag="attempt_launched"):
+    """The attempt holds a slot and its browser may start. ``batch``: of which; None where jobs are not batched."""
+
+    batch: int | None = None
+
+
+class BatchStarted(_Event, frozen=True, kw_only=True, tag="batch_started"):
+    """The jobs of a batch are claimed and are prepared in parallel."""
+
+    batch: int
+    jobs: tuple[str, ...]
+    profiles: tuple[str, ...]
+
+
+class BatchCompleted(_Event, frozen=True, kw_only=True, tag="batch_completed"):
+    """Every job of a batch was launched, or ended before that (``failed``). The next begins at ``next_at`` at the earliest."""
+
+    batch: int
+    launched: int
+    failed: int
+    seconds: float
+    next_at: float
 
 
 class PhaseStarted(_OfAttempt, frozen=True, kw_only=True, tag="phase_started"):
@@ -195,6 +223,10 @@ Event = (
     | FeedRejected
     | OrphanStopped
     | AttemptStarted
+    | AttemptPrepared
+    | AttemptLaunched
+    | BatchStarted
+    | BatchCompleted
     | PhaseStarted
     | BrowserLaunched
     | BrowserClosed

@@ -5,7 +5,8 @@ the table with what may still happen to them, ``{}`` if nothing. The README's di
 ``as_mermaid`` and a test holds the two equal.
 
 A *job* is what the user asked for; it outlives processes. ``interrupted`` puts it back without cost. An *attempt* is one
-execution (the seeds' status flow, plus parked). A *workspace* is the private copy that one attempt runs in.
+execution (the seeds' status flow, plus parked). A job is *prepared* from its claim until its browser may start; where nothing is
+left to do, it ends without a browser. A *workspace* is the private copy that one attempt runs in.
 """
 
 from __future__ import annotations
@@ -95,8 +96,10 @@ JOB: Mapping[JobState, Mapping[JobEvent, JobState]] = {
     _J.QUEUED: {_JE.CLAIMED: _J.PREPARED, _JE.CANCELLED: _J.CANCELLED},
     _J.PREPARED: {
         _JE.STARTED: _J.RUNNING,
+        _JE.COMPLETED: _J.DONE,
         _JE.RETRY: _J.WAITING,
         _JE.INTERRUPTED: _J.QUEUED,
+        _JE.PARKED: _J.PARKED,
         _JE.GIVEN_UP: _J.FAILED,
         _JE.QUARANTINED: _J.QUARANTINED,
         _JE.CANCELLED: _J.CANCELLED,

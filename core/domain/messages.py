@@ -3,7 +3,8 @@
 One JSON object a line, both ways, on a socket that nothing below the worker inherits; end of file means that the other
 side is gone. The order at the start: the parent makes the registry row durable and spawns; it sends ``Hello``; the child
 takes the profile's lock and answers ``Ready`` (or ``Finished(Busy)``); the parent records it and sends ``Go``. Without
-``Go`` the child has no effect on anything.
+``Go`` the child has no effect on anything. With it, the child makes its workspace, says ``Prepared`` and waits for ``Launch``:
+the right to run a browser. A child that finds nothing to do ends without having asked for it.
 """
 
 from __future__ import annotations
@@ -67,7 +68,11 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
 
 
 class Go(msgspec.Struct, frozen=True, tag="go"):
-    """You are recorded: begin."""
+    """You are recorded: prepare."""
+
+
+class Launch(msgspec.Struct, frozen=True, tag="launch"):
+    """You have a slot and passed the launch gate: start the browser, do the steps."""
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
@@ -77,7 +82,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
     grace: float
 
 
-Down = Hello | Go | Stop
+Down = Hello | Go | Launch | Stop
 
 
 # --- up: worker to orchestrator --------------------------------------------------------------------------------------
@@ -106,6 +111,10 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True, tag="planned"):
     done: tuple[str, ...]
     todo: tuple[str, ...]
     flags: dict[str, str] = {}
+
+
+class Prepared(msgspec.Struct, frozen=True, tag="prepared"):
+    """The workspace is ours and verified, and no browser was started: I wait for ``Launch``."""
 
 
 class StepStarted(msgspec.Struct, frozen=True, kw_only=True, tag="step_started"):
@@ -201,6 +210,7 @@ Up = (
     Ready
     | Phase
     | Planned
+    | Prepared
     | StepStarted
     | StepCommitted
     | StepProblem

@@ -5,17 +5,33 @@ from __future__ import annotations
 import msgspec
 
 
+class BatchView(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a run that goes in batches stands.
+
+    Attributes:
+        size: jobs of a batch.
+        open: some of the present batch are still to be launched.
+        next_at: epoch seconds before which no other begins; None before the first was complete.
+    """
+
+    size: int
+    open: bool = False
+    next_at: float | None = None
+
+
 class FleetView(msgspec.Struct, frozen=True, kw_only=True):
     """What planning looks at.
 
     Attributes:
-        running: attempts that hold a slot, dying ones of an earlier run included.
+        running: attempts under way, prepared ones and dying ones of an earlier run included.
         limit: slots.
         ready: jobs that may start now.
         later: jobs that may start at ``next_due`` or after, or when their profile is free.
         next_due: epoch seconds of the earliest of them; None if only a running job can make one ready.
         stopping: no new attempt is to start.
         watching: stay when nothing is left.
+        held: nothing is to start now, and somebody will say when it may again.
+        batch: None where jobs start one by one, as slots become free.
     """
 
     running: int
@@ -25,13 +41,15 @@ class FleetView(msgspec.Struct, frozen=True, kw_only=True):
     next_due: float | None
     stopping: bool
     watching: bool
+    held: bool = False
+    batch: BatchView | None = None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What to do now.
 
     Attributes:
-        start: how many jobs to claim and start.
+        start: how many jobs to claim and start; where there are batches, as the next one.
         wake_at: epoch seconds at which to plan again without a change; None to wait for one.
         finished: nothing is left to do and nobody stays.
     """
@@ -45,9 +63,25 @@ def plan(view: FleetView, now: float) -> Plan:
     """Say how many jobs to start, when to look again, and whether the run is over."""
     if view.stopping:
         return Plan(finished=view.running == 0)
-    start = min(max(view.limit - view.running, 0), view.ready)
-    if start:
-        return Plan(start=start)
     if view.running == 0 and view.ready == 0 and view.later == 0 and not view.watching:
         return Plan(finished=True)
-    return Plan(wake_at=None if view.next_due is None else max(view.next_due, now))
+    start, wake_at = (0, None) if view.held else _next(view, now)
+    if start:
+        return Plan(start=start)
+    waits = [at for at in (wake_at, view.next_due) if at is not None]
+    return Plan(wake_at=max(min(waits), now) if waits else None)
+
+
+def _next(view: FleetView, now: float) -> tuple[int, float | None]:
+    """Return how many to start now, and when there may be more without any other change.
+
+    The cases: no batches → what free slots there are; a batch that is not complete → none, its completion is a change; the
+    delay after one → none yet; else → the next batch, however many slots are free: its jobs wait prepared.
+    """
+    if view.batch is None:
+        return min(max(view.limit - view.running, 0), view.ready), None
+    if view.batch.open:
+        return 0, None
+    if view.batch.next_at is not None and now < view.batch.next_at:
+        return 0, view.batch.next_at if view.ready else None
+    return min(view.batch.size, view.ready), None

@@ -78,11 +78,12 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         total: jobs this run has or had to do.
         max_concurrent: slots.
         feed: the last feed that was read.
-        running: jobs that hold a slot, by job ID, in the order they started.
+        running: jobs that a worker has in hand, prepared ones among them, by job ID, in the order they started.
         others: jobs that ran and are neither running nor done.
         done: the first ``KEPT_DONE`` that this run finished.
         ended: how many jobs this run brought to each terminal state.
-        launched: attempts that were told to go.
+        launched: attempts that were allowed to start their browser.
+        batch: number of the latest batch; 0 where jobs start one by one.
         orphans: attempts of earlier runs that were stopped.
         step_seconds: latest durations by step name, of steps whose body ran.
         job_seconds: latest durations of attempts that finished their job.
@@ -105,6 +106,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     done: Mapping[str, JobView] = msgspec.field(default_factory=dict)
     ended: Mapping[JobState, int] = msgspec.field(default_factory=dict)
     launched: int = 0
+    batch: int = 0
     orphans: int = 0
     step_seconds: Mapping[str, tuple[float, ...]] = msgspec.field(default_factory=dict)
     job_seconds: tuple[float, ...] = ()
@@ -163,6 +165,13 @@ def fold(snapshot: Snapshot, event: Event) -> Snapshot:  # noqa: C901, PLR0911, 
             return msgspec.structs.replace(now, orphans=now.orphans + 1)
         case ev.AttemptStarted():
             return _attempt_started(now, event)
+        case ev.AttemptPrepared():
+            return _running(now, event.job, phase="prepared")
+        case ev.AttemptLaunched():
+            launched = msgspec.structs.replace(now, launched=now.launched + 1)
+            return _running(launched, event.job, state=JobState.RUNNING)
+        case ev.BatchStarted(batch=batch):
+            return msgspec.structs.replace(now, batch=batch)
         case ev.PhaseStarted(phase=phase):
             return _running(now, event.job, phase=phase, step="", try_=0, step_started=None)
         case ev.StepsPlanned(done=done, todo=todo):
@@ -255,7 +264,7 @@ def _attempt_started(snapshot: Snapshot, event: ev.AttemptStarted) -> Snapshot:
     view = JobView(
         job=event.job,
         profile_id=event.profile_id,
-        state=JobState.RUNNING,
+        state=JobState.PREPARED,
         attempts=event.attempt,
         steps_done=before.steps_done,
         steps_total=before.steps_total,
@@ -265,7 +274,6 @@ def _attempt_started(snapshot: Snapshot, event: ev.AttemptStarted) -> Snapshot:
     return msgspec.structs.replace(
         _without(snapshot, event.job),
         running={**snapshot.running, event.job: view},
-        launched=snapshot.launched + 1,
     )
 
 

@@ -20,7 +20,7 @@ import anyio
 import anyio.lowlevel
 import msgspec
 
-from core.domain.messages import Down, Go, Stop, Up
+from core.domain.messages import Down, Go, Launch, Stop, Up
 from core.domain.model import ProcessStamp
 from core.errors import ControlLost, SpawnFailed
 
@@ -55,6 +55,10 @@ class AwaitGo(msgspec.Struct, frozen=True, tag="await_go"):
     """Go on once ``Go`` was sent; on ``Stop``, too, unless the script is deaf to it."""
 
 
+class AwaitLaunch(msgspec.Struct, frozen=True, tag="await_launch"):
+    """Go on once ``Launch`` was sent; on ``Stop``, too, unless the script is deaf to it."""
+
+
 class AwaitStop(msgspec.Struct, frozen=True, tag="await_stop"):
     """Go on once ``Stop`` was sent."""
 
@@ -83,7 +87,7 @@ class Crash(msgspec.Struct, frozen=True, kw_only=True, tag="crash"):
     signal: int = signal.SIGKILL
 
 
-Action = Say | Garble | AwaitHello | AwaitGo | AwaitStop | Hold | Hang | CloseControl | Exit | Crash
+Action = Say | Garble | AwaitHello | AwaitGo | AwaitLaunch | AwaitStop | Hold | Hang | CloseControl | Exit | Crash
 
 
 class Script(msgspec.Struct, frozen=True):
@@ -92,7 +96,7 @@ class Script(msgspec.Struct, frozen=True):
     Attributes:
         actions: in order.
         ignore_term: SIGTERM does not end it.
-        ignore_stop: ``Stop`` does not move it past ``AwaitGo``.
+        ignore_stop: ``Stop`` does not move it past ``AwaitGo`` and ``AwaitLaunch``.
         refuse: instead of all that, the host cannot start it, for this reason.
         tree: how many processes it is, itself included; what ``kill_tree`` returns.
     """
@@ -219,21 +223,25 @@ class ScriptedChild:
                 break
         self._notify()
 
-    def _may_pass(self, action: Action) -> bool:
+    def _may_pass(self, action: Action) -> bool:  # noqa: PLR0911 - one case for each thing to wait for
         match action:
             case AwaitHello():
                 return bool(self.sent)
             case AwaitGo():
-                wanted = (Go,) if self.plan.ignore_stop else (Go, Stop)
-                return any(isinstance(message, wanted) for message in self.sent)
+                return self._heard(Go) or (self._heard(Stop) and not self.plan.ignore_stop)
+            case AwaitLaunch():
+                return self._heard(Launch) or (self._heard(Stop) and not self.plan.ignore_stop)
             case AwaitStop():
-                return any(isinstance(message, Stop) for message in self.sent)
+                return self._heard(Stop)
             case Hold():
                 return self._released > 0
             case Hang():
                 return False
             case _:
                 return True
+
+    def _heard(self, kind: type[Down]) -> bool:
+        return any(isinstance(message, kind) for message in self.sent)
 
     def _act(self, action: Action) -> None:
         match action:

@@ -153,13 +153,20 @@ class MemoryQueue:
     def record_go(self, nonce: str, *, fence: int, user_data_dir: str | None, now: float) -> None:
         """See ``JobQueue``."""
         self._check_run()
-        attempt = self._open_attempt(nonce, JobEvent.STARTED)
+        attempt = self._open_attempt(nonce, "told to go")
+        if attempt.fence is not None:
+            raise IllegalTransition("attempt", "told to go", "told to go")
         job = self.job(attempt.job_id)
-        state = advance(JOB, job.state, JobEvent.STARTED)
         counters = msgspec.structs.replace(job.counters, attempts=job.counters.attempts + 1)
         self._store.attempts[nonce] = msgspec.structs.replace(attempt, fence=fence, user_data_dir=user_data_dir)
         self._store.past[nonce] = msgspec.structs.replace(self._store.past[nonce], fence=fence)
-        self._put(job, state=state, counters=counters, updated_at=now)
+        self._put(job, counters=counters, updated_at=now)
+
+    def record_launch(self, nonce: str, *, now: float) -> None:
+        """See ``JobQueue``."""
+        self._check_run()
+        job = self.job(self._open_attempt(nonce, JobEvent.STARTED).job_id)
+        self._put(job, state=advance(JOB, job.state, JobEvent.STARTED), updated_at=now)
 
     def record_steps(self, nonce: str, *, done: int, total: int) -> None:
         """See ``JobQueue``."""

@@ -119,7 +119,11 @@ class JobQueue(Protocol):
         ...
 
     def record_go(self, nonce: str, *, fence: int, user_data_dir: str | None, now: float) -> None:
-        """Note the fence and the browser's directory: the job is running."""
+        """Note the fence and the browser's directory, and count the attempt: the worker may prepare."""
+        ...
+
+    def record_launch(self, nonce: str, *, now: float) -> None:
+        """Note that the attempt may start its browser: the job is running."""
         ...
 
     def record_steps(self, nonce: str, *, done: int, total: int) -> None:

@@ -173,15 +173,22 @@ class SqliteQueue:
     def record_go(self, nonce: str, *, fence: int, user_data_dir: str | None, now: float) -> None:
         """See ``JobQueue``."""
         with self._writing() as connection:
-            job = _job(connection, _open_attempt(connection, nonce, JobEvent.STARTED).job_id)
-            state = advance(JOB, job.state, JobEvent.STARTED)
+            attempt = _open_attempt(connection, nonce, "told to go")
+            if attempt.fence is not None:
+                raise IllegalTransition("attempt", "told to go", "told to go")
             connection.execute(
                 "UPDATE attempts SET fence = ?, user_data_dir = ? WHERE nonce = ?", (fence, user_data_dir, nonce)
             )
             connection.execute(
-                "UPDATE jobs SET state = ?, attempts = attempts + 1, updated_at = ? WHERE id = ?",
-                (state, now, job.spec.id),
+                "UPDATE jobs SET attempts = attempts + 1, updated_at = ? WHERE id = ?", (now, attempt.job_id)
             )
+
+    def record_launch(self, nonce: str, *, now: float) -> None:
+        """See ``JobQueue``."""
+        with self._writing() as connection:
+            job = _job(connection, _open_attempt(connection, nonce, JobEvent.STARTED).job_id)
+            state = advance(JOB, job.state, JobEvent.STARTED)
+            connection.execute("UPDATE jobs SET state = ?, updated_at = ? WHERE id = ?", (state, now, job.spec.id))
 
     def record_steps(self, nonce: str, *, done: int, total: int) -> None:
         """See ``JobQueue``. Not synced on its own: the next write takes it along."""

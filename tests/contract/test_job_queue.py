@@ -199,6 +199,7 @@ def test_an_older_run_is_fenced(queue, connect):
         lambda: queue.resume(NOW),
         lambda: queue.record_process("n1", stamp),
         lambda: queue.record_go("n1", fence=1, user_data_dir=None, now=NOW),
+        lambda: queue.record_launch("n1", now=NOW),
         lambda: queue.record_steps("n1", done=1, total=2),
         lambda: queue.finish("n1", decision, now=NOW, seconds=1, outcome="x"),
     ]
@@ -258,16 +259,31 @@ def test_a_late_end_does_not_touch_the_next_attempt(queue):
 
 
 def test_illegal_events_change_nothing(queue):
-    """What the table of the job does not know is refused: done without go, go twice."""
+    """What is out of turn is refused: go twice, a launch twice, an end that is none."""
     fill(queue, job("a"))
     queue.claim(NOW, "n1")
     with pytest.raises(IllegalTransition):
-        queue.finish("n1", Decision(event=JobEvent.COMPLETED, counters=Counters()), now=NOW, seconds=0, outcome="done")
+        queue.finish("n1", Decision(event=JobEvent.DUE, counters=Counters()), now=NOW, seconds=0, outcome="done")
     assert [attempt.nonce for attempt in queue.open_attempts()] == ["n1"]
     queue.record_go("n1", fence=1, user_data_dir=None, now=NOW)
     with pytest.raises(IllegalTransition):
         queue.record_go("n1", fence=2, user_data_dir=None, now=NOW)
     assert queue.open_attempts()[0].fence == 1
+    assert (queue.job("a").state, queue.job("a").counters.attempts) == (JobState.PREPARED, 1)
+    queue.record_launch("n1", now=NOW + 1)
+    with pytest.raises(IllegalTransition):
+        queue.record_launch("n1", now=NOW + 2)
+    assert (queue.job("a").state, queue.job("a").updated_at) == (JobState.RUNNING, NOW + 1)
+
+
+def test_what_is_prepared_may_end_without_a_launch(queue):
+    """Nothing was left to do: done, and the attempt is counted."""
+    fill(queue, job("a"))
+    queue.claim(NOW, "n1")
+    queue.record_go("n1", fence=1, user_data_dir=None, now=NOW)
+    decision = Decision(event=JobEvent.COMPLETED, counters=Counters())
+    ended = queue.finish("n1", decision, now=NOW, seconds=0, outcome="done")
+    assert (ended.state, ended.counters.attempts) == (JobState.DONE, 1)
 
 
 def test_steps_are_noted(queue):

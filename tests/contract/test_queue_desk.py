@@ -67,6 +67,7 @@ def bring(queue: JobQueue, name: str, state: JobState, **fields: Any) -> None:
         assert claim.job.spec.id == name
         if state is not JobState.PREPARED:
             queue.record_go(name, fence=7, user_data_dir=None, now=NOW)
+            queue.record_launch(name, now=NOW)
         if state in ENDS:
             retry_at = NOW + 60 if state is JobState.WAITING else None
             decision = Decision(

@@ -20,6 +20,7 @@ from core.domain.messages import (
     Go,
     Heartbeat,
     Hello,
+    Launch,
     Planned,
     Progress,
     Ready,
@@ -71,6 +72,7 @@ class Worker:
         self.channel.send(self.hello)
         ready = self.until(Ready)
         self.channel.send(Go())
+        self.channel.send(Launch())
         return ready
 
     def until(self, kind, **fields):

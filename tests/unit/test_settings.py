@@ -176,7 +176,7 @@ def test_every_setting_can_be_set_everywhere(folder: Path) -> None:
         table, _, leaf = rule.name.rpartition(".")
         kind = members(rule.type)[0]
         value = samples[kind] if kind in samples else typing.get_args(kind)[-1]
-        value = 1000 if rule.name == "max_concurrent" else value
+        value = 1000 if rule.name in {"max_concurrent", "max_preparing", "batch_size"} else value
         toml = json.dumps(value)
         content = f"[{table}]\n{leaf} = {toml}\n" if table else f"{leaf} = {toml}\n"
         from_file = resolve({}, write(folder, content), cwd=folder)

@@ -35,6 +35,7 @@ def a_run(reason: str = "") -> list:
         ev.FeedRead(at=100.0, source="queue.json", added=2, updated=0, unchanged=0, done=0, cancelled=0),
         ev.RunStarted(at=100.0, run=1, queued=2, max_concurrent=2),
         ev.AttemptStarted(at=101.0, pid=7, fence=1, **of()),
+        ev.AttemptLaunched(at=101.5, **of()),
         ev.StepsPlanned(at=101.0, done=(), todo=("log in", "order"), **of()),
         ev.StepStarted(at=101.0, step="log in", try_=1, **of()),
         ev.StepCommitted(at=103.0, step="log in", seconds=2.0, **of()),
@@ -176,7 +177,7 @@ def test_foreign_text_is_text(make):
 
 def test_the_live_screen_fits_80_columns():
     """Bar, counts and one line for each running profile; nothing wraps, nothing is cut that need not be."""
-    events = a_run()[:7]
+    events = a_run()[:8]
     lines = drawn(Screen(folded(events), now=104.0))
     assert all(len(line) <= 80 for line in lines)
     assert len(lines) == 3
@@ -192,6 +193,7 @@ def test_the_live_screen_says_tries_attempts_reasons_and_a_stop():
         ev.JobChanged(at=100.0, profile_id="w", job="w", state="waiting", retry_at=200.0, reason="later"),
         ev.JobChanged(at=100.0, profile_id="p", job="p", state="parked", reason="a code by phone"),
         ev.AttemptStarted(at=101.0, pid=7, fence=1, **of("a" * 32, attempt=2)),
+        ev.AttemptLaunched(at=101.5, **of("a" * 32, attempt=2)),
         ev.StepStarted(at=101.0, step="order", try_=1, **of("a" * 32, attempt=2)),
         ev.StepFailed(at=102.0, step="order", try_=1, reason="x" * 200, will_retry=True, **of("a" * 32, attempt=2)),
         ev.StepStarted(at=102.0, step="order", try_=2, **of("a" * 32, attempt=2)),

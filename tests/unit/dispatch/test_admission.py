@@ -39,32 +39,90 @@ async def test_a_cancelled_holder_gives_its_slot_back() -> None:
     assert slots.taken == 0
 
 
+async def test_a_seat_takes_and_gives_up_at_will() -> None:
+    """Taken twice it is one slot; given up it is free for others; leaving leaves none."""
+    slots = Slots(2)
+    async with slots.seat() as seat, slots.seat() as other:
+        await seat.take()
+        await seat.take()
+        await other.take()
+        assert slots.taken == 2
+        seat.give_up()
+        seat.give_up()
+        assert slots.taken == 1
+    assert slots.taken == 0
+
+
+async def test_the_limit_changes_while_slots_are_held() -> None:
+    """Lowered, it takes nobody's slot and lets nobody new in; raised, it lets in who waits."""
+    slots = Slots(2)
+    order: list[str] = []
+    async with anyio.create_task_group() as tasks, slots.seat() as first, slots.seat() as second:
+
+        async def join() -> None:
+            async with slots.take():
+                order.append("joined")
+
+        await first.take()
+        await second.take()
+        slots.limit = 1
+        tasks.start_soon(join)
+        await anyio.wait_all_tasks_blocked()
+        second.give_up()
+        await anyio.wait_all_tasks_blocked()
+        assert (slots.limit, slots.taken, order) == (1, 1, [])
+        slots.limit = 3
+        await anyio.wait_all_tasks_blocked()
+        assert order == ["joined"]
+
+
 async def test_the_gate_spaces_starts() -> None:
     """Two starts are at least the interval apart, and the first need not wait."""
     clock = SystemClock(seed=1)
     gate = LaunchGate(0.05, clock)
     begin = clock.monotonic()
-    assert await gate.passage(anyio.Event())
+    assert await gate.passage()
     first = clock.monotonic() - begin
-    assert await gate.passage(anyio.Event())
+    assert await gate.passage()
     assert first < 0.05 <= clock.monotonic() - begin
 
 
 async def test_nobody_waits_at_a_gate_that_is_closed() -> None:
-    """However long the interval, closing the gate sends all who wait away."""
+    """However long the interval, closing the gate sends all who wait away, and all who come later."""
     gate = LaunchGate(3600, SystemClock(seed=1))
-    closed = anyio.Event()
-    assert await gate.passage(closed)
+    assert await gate.passage()
     with anyio.fail_after(10):
         async with anyio.create_task_group() as tasks:
 
             async def wait() -> None:
-                assert not await gate.passage(closed)
+                assert not await gate.passage()
 
             tasks.start_soon(wait)
             tasks.start_soon(wait)
             await anyio.wait_all_tasks_blocked()
-            closed.set()
+            gate.close()
+        assert not await gate.passage()
+
+
+async def test_a_held_gate_lets_through_once_every_reason_is_gone() -> None:
+    """Two reasons hold it; one alone still does; the interval counts from the last start, not from the wait."""
+    gate = LaunchGate(0, SystemClock(seed=1))
+    gate.hold("paused")
+    gate.hold("memory")
+    passed: list[bool] = []
+    async with anyio.create_task_group() as tasks:
+
+        async def wait() -> None:
+            passed.append(await gate.passage())
+
+        tasks.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        gate.let_go("paused")
+        gate.let_go("never said")
+        await anyio.wait_all_tasks_blocked()
+        assert (gate.held, passed) == (("memory",), [])
+        gate.let_go("memory")
+    assert passed == [True]
 
 
 async def test_the_first_signal_drains_and_the_second_stops() -> None:

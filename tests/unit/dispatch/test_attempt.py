@@ -158,3 +158,22 @@ def test_what_was_kept_and_what_the_network_carried_are_told(attempt: Attempt) -
     )
     carried = take(attempt, account)
     assert [type(event) for event in (*kept, *carried)] == [events.ArtifactsKept, events.NetworkUsed]
+
+
+def test_waiting_to_be_launched_is_nobodys_fault(attempt: Attempt) -> None:
+    """While it waits nothing is overdue, and afterwards the wait does not count; a second word moves nothing."""
+    take(attempt, READY, 1.0)
+    [said] = take(attempt, messages.Prepared(), 2.0)
+    assert isinstance(said, events.AttemptPrepared)
+    assert attempt.overdue_at() == (float("inf"), "waits to be launched")
+    attempt.launch(502.0)
+    assert attempt.overdue_at() == (532.0, "no progress in start")
+    assert take(attempt, messages.Prepared(), 503.0) == []
+    take(attempt, messages.Progress(), 590.0)
+    assert attempt.overdue_at() == (600.0, "hard limit of 100 s reached in start")
+
+
+def test_a_worker_that_is_launched_unasked_has_its_limit(attempt: Attempt) -> None:
+    """Only what was waited is forgiven."""
+    attempt.launch(40.0)
+    assert attempt.overdue_at() == (70.0, "no progress in start")

@@ -38,6 +38,8 @@ LEGAL_JOB = """
 queued claimed prepared
 queued cancelled cancelled
 prepared started running
+prepared completed done
+prepared parked parked
 prepared retry waiting
 prepared interrupted queued
 prepared given_up failed

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.domain.planning import FleetView, Plan, plan
+from core.domain.planning import BatchView, FleetView, Plan, plan
 
 
 def view(**changes) -> FleetView:
@@ -36,6 +36,17 @@ def view(**changes) -> FleetView:
         ({"later": 1, "next_due": 20.0}, Plan(wake_at=20.0)),
         ({"later": 1, "next_due": 5.0}, Plan(wake_at=10.0)),
         ({"later": 1}, Plan()),
+        ({"held": True, "ready": 9}, Plan()),
+        ({"held": True, "ready": 9, "next_due": 20.0}, Plan(wake_at=20.0)),
+        ({"held": True}, Plan(finished=True)),
+        ({"batch": BatchView(size=4), "ready": 9, "limit": 2}, Plan(start=4)),
+        ({"batch": BatchView(size=4), "ready": 3, "running": 5}, Plan(start=3)),
+        ({"batch": BatchView(size=4, open=True), "ready": 9}, Plan()),
+        ({"batch": BatchView(size=4, next_at=12.0), "ready": 9}, Plan(wake_at=12.0)),
+        ({"batch": BatchView(size=4, next_at=12.0), "ready": 9, "next_due": 11.0}, Plan(wake_at=11.0)),
+        ({"batch": BatchView(size=4, next_at=12.0), "running": 1}, Plan()),
+        ({"batch": BatchView(size=4, next_at=10.0), "ready": 9}, Plan(start=4)),
+        ({"batch": BatchView(size=4), "held": True, "ready": 9}, Plan()),
         ({"stopping": True, "ready": 9}, Plan(finished=True)),
         ({"stopping": True, "running": 1, "ready": 9}, Plan()),
     ],

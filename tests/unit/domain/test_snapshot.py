@@ -23,6 +23,10 @@ def go(job: str = "a", attempt: int = 1, at: float = 101.0) -> ev.AttemptStarted
     return ev.AttemptStarted(at=at, pid=1, fence=1, **of(job, attempt))
 
 
+def launched(job: str = "a", attempt: int = 1, at: float = 101.5, **more) -> ev.AttemptLaunched:
+    return ev.AttemptLaunched(at=at, **of(job, attempt), **more)
+
+
 def planned(*todo: str, job: str = "a", done: tuple[str, ...] = ()) -> ev.StepsPlanned:
     return ev.StepsPlanned(at=101.0, done=done, todo=todo, **of(job))
 
@@ -46,7 +50,11 @@ def after(*events, start: Snapshot | None = None) -> Snapshot:
 def test_a_job_from_start_to_done():
     """Each event shows where it stands; at the end it is a row among the done, with its time."""
     run = after(started(), go(), ev.PhaseStarted(at=101.0, phase="clone", **of()))
-    assert run.running["a"].phase == "clone"
+    assert (run.running["a"].phase, run.running["a"].state, run.launched) == ("clone", JobState.PREPARED, 0)
+    run = after(ev.AttemptPrepared(at=101.2, **of()), start=run)
+    assert (run.running["a"].phase, run.running["a"].state, run.launched) == ("prepared", JobState.PREPARED, 0)
+    run = after(launched(), start=run)
+    assert (run.running["a"].state, run.batch) == (JobState.RUNNING, 0)
     assert (run.launched, run.queued, len(run.running)) == (1, 2, 1)
     run = after(
         planned("log in", "order", done=("mail",)),
@@ -65,6 +73,12 @@ def test_a_job_from_start_to_done():
     assert (view.state, view.steps_done, view.seconds, view.attempts, view.started) == (JobState.DONE, 3, 8.0, 1, None)
     assert (run.finished, run.queued, run.ended) == (1, 2, {JobState.DONE: 1})
     assert run.job_seconds == (8.0,)
+
+
+def test_the_latest_batch_is_known():
+    """Its number, from the event that begins it."""
+    batch = ev.BatchStarted(at=101.0, batch=3, jobs=("a",), profiles=("a",))
+    assert after(started(), batch).batch == 3
 
 
 def test_steps_that_were_seen_go_before_those_that_are_on_record():

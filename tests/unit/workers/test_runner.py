@@ -10,9 +10,11 @@ from core.domain.messages import (
     BrowserClosed,
     Finished,
     Go,
+    Launch,
     Note,
     Phase,
     Planned,
+    Prepared,
     Ready,
     SecretLearnt,
     StepCommitted,
@@ -402,6 +404,46 @@ async def test_second_go_is_ignored(theatre):
     flow, _ = two_steps()
     theatre.control.say(Go())
     assert await theatre.play(flow) == Done()
+
+
+async def test_no_browser_and_no_step_without_a_launch(theatre):
+    """Prepared, it waits: the workspace is there, nothing was started, and the word to launch lets it go on."""
+    flow, done = two_steps()
+    theatre.control = ScriptedControl(go=False)
+    theatre.control.say(Go())
+    seen = []
+
+    def when_prepared(message):
+        if isinstance(message, Prepared):
+            seen.append((len(theatre.workspaces.files), len(theatre.browsers.requests), len(done)))
+            theatre.control.say(Launch())
+
+    theatre.control.on_send = when_prepared
+    assert await theatre.play(flow) == Done()
+    assert seen == [(1, 0, 0)]
+    assert len(theatre.browsers.requests) == 1
+
+
+async def test_a_stop_before_the_launch_starts_no_browser(theatre):
+    """Sent away while it waits: interrupted, and nothing was done."""
+    flow, done = two_steps()
+    theatre.control = ScriptedControl(go=False)
+    theatre.control.say(Go())
+    theatre.control.on_send = lambda message: (
+        theatre.control.say(Stop(reason="not today", grace=1)) if isinstance(message, Prepared) else None
+    )
+    assert await theatre.play(flow) == Interrupted(reason="not today")
+    assert (theatre.browsers.requests, list(done)) == ([], [])
+
+
+async def test_what_is_done_already_asks_for_no_launch(theatre):
+    """Nothing to do: done, without a browser and without a turn."""
+    flow, _ = two_steps()
+    assert await theatre.play(flow) == Done()
+    theatre.control = ScriptedControl(go=False)
+    theatre.control.say(Go())
+    assert await theatre.play(flow, attempt=2) == Done()
+    assert theatre.control.all(Prepared) == []
 
 
 async def test_lost_browser_cancels_the_step(theatre):
