@@ -15,6 +15,7 @@ import msgspec
 from core.cli.command import add_command
 from core.cli.flow_check import FlowReport, check
 from core.cli.flow_template import flow_text, queue_text
+from core.cli.printing import print_json, say
 from core.domain.outcome import ExitCode
 from core.durable import write_failed
 from core.errors import BadInput, Problem
@@ -93,7 +94,7 @@ def _new(arguments: argparse.Namespace, _: Settings) -> ExitCode:
     except OSError as exc:
         raise write_failed(queue, exc) from exc
     said += ["next:", f"  ostler flow check {_quoted(flow)}", f"  {run}"]
-    sys.stdout.write("\n".join(said) + "\n")
+    say(said)
     return ExitCode.DONE
 
 
@@ -115,9 +116,9 @@ def _check(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     params = [] if arguments.queue is None else _params_of(arguments.queue, file, settings)
     report = check(arguments.file, _inspector(settings), settings.state_dir, params)
     if arguments.json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n")
+        print_json(report)
     else:
-        sys.stdout.write("\n".join([*map(str, report.findings), _summary(report)]) + "\n")
+        say([*map(str, report.findings), _summary(report)])
     return ExitCode.DONE if report.ok else ExitCode.BAD_INPUT
 
 
@@ -152,13 +153,13 @@ def _inspector(settings: Settings) -> FlowInspector:
 def _show(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     flow = _inspector(settings).describe(Path(arguments.file).resolve(), ())
     if arguments.json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(flow), indent=2).decode() + "\n")
+        print_json(flow)
         return ExitCode.DONE
     head = f"flow {flow.name}" + ("" if flow.browser else ", without a browser")
     rows = [_HEADS, *_rows(flow)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    sys.stdout.write("\n".join([head, *lines]) + "\n")
+    say([head, *lines])
     return ExitCode.DONE
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from core.cli.command import add_command
-from core.cli.printing import print_json, size
+from core.cli.printing import print_json, say, size
 from core.clock import SystemClock
 from core.domain.outcome import ExitCode
 from core.profiles.lock import FileProfileLocks
@@ -42,7 +41,7 @@ def _collect(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     if arguments.json:
         print_json(found)
     else:
-        sys.stdout.write("\n".join(_lines(found)) + "\n")
+        say(_lines(found))
     return ExitCode.DONE if all(each.in_use for each in found.skipped) else ExitCode.HOST_FAULT
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from core.console.wording import one_line
+from core.text import encodable_within, visible, visible_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 _STEP = 1000
@@ -18,7 +19,21 @@ _STEP = 1000
 
 def print_json(value: Any) -> None:
     """Print a value as indented JSON. What a command prints this way is described in ``docs/schemas``."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+    try:
+        data = msgspec.json.encode(value)
+    except UnicodeEncodeError:  # a file's name need not be text
+        data = msgspec.json.encode(encodable_within(msgspec.to_builtins(value)))
+    sys.stdout.write(visible_json(msgspec.json.format(data, indent=2).decode()) + "\n")
+
+
+def say(lines: Iterable[str]) -> None:
+    """Print lines for people. What others wrote may stand in them: each stays one line, and no terminal obeys it."""
+    sys.stdout.writelines(visible(line).replace("\n", "\\n") + "\n" for line in lines)
+
+
+def say_aside(text: object) -> None:
+    """Print a message to standard error, which need not be one line."""
+    sys.stderr.write(f"ostler: {visible(str(text))}\n")
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
