@@ -49,6 +49,10 @@ def _lines(found: Collection) -> list[str]:
     would = "would be " if found.dry_run else ""
     lines = [f"{each.kind:<10}{size(each.bytes):>10}  {each.path}" for each in found.removed] if found.dry_run else []
     lines += [f"stays: {each.path}: {each.reason}" for each in found.skipped]
+    lines += [
+        f"left alone: {each.path} is {each.found}, not Ostler's; if nobody needs it: {each.fix}"
+        for each in found.foreign
+    ]
     counts = Counter(each.kind for each in found.removed)
     if found.jobs:
         counts["job record"] = found.jobs

@@ -254,3 +254,19 @@ def test_an_old_terminal_is_no_traceback(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT, check=False, env=environ)
     assert (done.returncode, done.stderr) == (0, "")
     assert "\\u010d" in done.stdout
+
+
+def test_a_run_by_hand_needs_no_log(tmp_path):
+    """Where its log cannot be written or followed that is said, and the steps are run."""
+    (tmp_path / "logs" / "anna.log").mkdir(parents=True)
+    flow = tmp_path / "hello.py"
+    flow.write_text(FLOW.replace("async def one(ctx): pass", "async def one(ctx): print('\\x1b[31mred')"), "utf-8")
+    command = [sys.executable, str(CHECKOUT / "run.py"), "anna", "--flow", str(flow)]
+    here = ["--state-dir", str(tmp_path / "state"), "--log-dir", str(tmp_path / "logs")]
+    first = subprocess.run([*command, *here], capture_output=True, text=True, check=False, timeout=60)
+    assert first.returncode == 0, first.stderr
+    assert f"{tmp_path / 'logs' / 'anna.log'} cannot be followed: Is a directory\n" in first.stdout
+    (tmp_path / "logs" / "anna.log").rmdir()
+    second = subprocess.run([*command, *here, "--from", EVIL], capture_output=True, text=True, check=False, timeout=60)
+    assert second.returncode == 0, second.stderr
+    assert harmless(first.stdout + second.stdout + second.stderr)
