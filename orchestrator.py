@@ -54,6 +54,7 @@ from core.queue.remote import FETCH_LIMIT, MAX_FETCHED, RemoteFollower, RemoteRe
 from core.redaction import Redactor
 from core.state.orchestrator_lock import OrchestratorLock
 from core.state.sessions import FileSessionStore
+from core.text import visible
 from core.workspaces.manager import WorkspaceManager
 
 if TYPE_CHECKING:
@@ -269,7 +270,7 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
 def _say(text: object) -> None:
     """Write to standard error; where nobody can read it, the exit code says it all the same."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{visible(str(text))}\n")
         sys.stderr.flush()
 
 
@@ -280,7 +281,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         resolved = settings.resolve(flags, os.environ, cwd=Path.cwd())
         for line in settings.unknown_variables(os.environ):
-            sys.stderr.write(f"{line}\n")
+            _say(line)
         return run(options, resolved)
     except BadInput as exc:
         _say(exc)

@@ -272,14 +272,20 @@ def _by_hand(args: argparse.Namespace) -> int:
     try:
         chosen = settings.load(flags, os.environ, cwd=Path.cwd())
         for line in settings.unknown_variables(os.environ):
-            print(line, file=sys.stderr)
+            _say(line)
         return asyncio.run(_attempt_by_hand(args, chosen))
     except BadInput as exc:
-        print(exc, file=sys.stderr)
+        _say(exc)
         return ExitCode.BAD_INPUT
     except OstlerError as exc:
-        print(exc, file=sys.stderr)
+        _say(exc)
         return ExitCode.HOST_FAULT
+
+
+def _say(text: object) -> None:
+    from core.text import visible
+
+    print(visible(str(text)), file=sys.stderr)
 
 
 def _has_display() -> bool:
@@ -297,6 +303,7 @@ async def _attempt_by_hand(args: argparse.Namespace, chosen: settings.Settings) 
     from core.process.child import LaunchPlan, SubprocessLauncher
     from core.process.port import WorkerCommand
     from core.redaction import Redactor
+    from core.text import visible
     from workers.by_hand import ByHand
 
     for directory in (chosen.state_dir, chosen.log_dir):
@@ -327,7 +334,7 @@ async def _attempt_by_hand(args: argparse.Namespace, chosen: settings.Settings) 
     plan = LaunchPlan(python=sys.executable, run_py=CHECKOUT / "run.py", log_dir=chosen.log_dir)
     launcher = SubprocessLauncher(plan, os.environ)
     log = chosen.log_dir / f"{args.profile_id}.log"
-    hand = ByHand(launcher, log, Redactor(), lambda line: print(line, flush=True), chosen.stop_grace)
+    hand = ByHand(launcher, log, Redactor(), lambda line: print(visible(line), flush=True), chosen.stop_grace)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         _on_signal(loop, number, lambda _: hand.stop())

@@ -33,11 +33,24 @@ ORCHESTRATOR_LOG = "orchestrator.log"
 
 
 class LogFile:
-    """A log that is appended to, one write a line, from any thread. A full disk costs lines, which are counted."""
+    """A log that is appended to, one write a line, from any thread. A full disk costs lines, which are counted.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the file; its directory is there.
+        max_bytes: size from which it is rotated before the next line.
+        keep: how many rotated files stay; 0 keeps none.
+
+    Raises:
+        OSError: it cannot be opened, or its predecessor not be moved.
+    """
+
+    def __init__(self, path: Path, *, max_bytes: int, keep: int) -> None:
+        rotate(path, max_bytes, keep)
         self._path = path
+        self._max_bytes = max_bytes
+        self._keep = keep
         self._fd = open_log(path)
+        self._rotate_at = max_bytes
         self._lock = threading.Lock()
         self._lost = 0
 
@@ -47,9 +60,9 @@ class LogFile:
             if self._fd < 0:
                 return
             try:
+                self._make_room()
                 if self._lost:
-                    note = json.dumps({"event": "log_lines_lost", "level": "error", "lines": self._lost})
-                    os.write(self._fd, note.encode() + b"\n")
+                    self._note(event="log_lines_lost", level="error", lines=self._lost)
                     self._lost = 0
                 os.write(self._fd, line.encode("utf-8", "backslashreplace") + b"\n")
             except OSError:
@@ -57,6 +70,26 @@ class LogFile:
                 self._lost += 1
 
     log = debug = info = warn = warning = error = critical = exception = fatal = failure = err = msg
+
+    def _make_room(self) -> None:
+        """Go on in a new file if this one is large enough, or was removed; if that fails, in this one for as many bytes more."""
+        status = os.fstat(self._fd)
+        if status.st_size < self._rotate_at and status.st_nlink:
+            return
+        self._rotate_at = status.st_size + self._max_bytes
+        try:
+            rotate(self._path, self._max_bytes, self._keep)
+            fd = open_log(self._path)
+        except OSError as exc:
+            self._note(event="log_not_rotated", level="warning", path=str(self._path), reason=exc.strerror)
+            return
+        os.close(self._fd)
+        self._fd = fd
+        self._rotate_at = self._max_bytes
+
+    def _note(self, **fields: Any) -> None:
+        """Write a line of our own."""
+        os.write(self._fd, json.dumps(fields).encode() + b"\n")
 
     def close(self) -> None:
         """Release the file; later lines go nowhere."""
@@ -78,8 +111,7 @@ def configure_orchestrator(
     """
     path = log_dir / ORCHESTRATOR_LOG
     try:
-        rotate(path, max_bytes, keep)
-        file = LogFile(path)
+        file = LogFile(path, max_bytes=max_bytes, keep=keep)
     except OSError as exc:
         raise write_failed(path, exc) from exc
     # the redactor has made everything a JSON value; what is not would be a mistake of ours

@@ -19,6 +19,7 @@ from core.domain.retention import Retention
 from core.domain.retry import RetryPolicy
 from core.errors import BadInput, Problem
 from core.input_file import absolute
+from core.rotation import MOST_KEPT
 from core.settings_file import ConfigFile
 from core.settings_value import LARGEST, WEEK, Rule, Wrong, convert, members, shown
 
@@ -58,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         retry_delay: before the first retry; doubles.
         busy_delay: before a held profile is tried again.
         log_max_bytes: size of ``logs/<id>.log`` from which it is rotated between attempts.
-        log_keep: how many rotated logs are kept.
+        log_keep: how many rotated logs of a profile are kept.
         log_rate: bytes a second a worker may write to its log before lines are dropped and counted.
         retention: what ``ostler gc`` removes; ``[retention]`` in the file, ``OSTLER_RETENTION_…`` in the environment.
     """
@@ -136,6 +137,7 @@ _MOST: Mapping[str, float] = {
     "max_concurrent": MAX_CONCURRENT,
     "max_preparing": MAX_CONCURRENT,
     "batch_size": MAX_CONCURRENT,
+    "log_keep": MOST_KEPT,
 }
 """The largest; a week of seconds, or none, where nothing is said."""
 _PATHS = frozenset({"flow", "browser"})

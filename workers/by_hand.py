@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -30,6 +29,7 @@ from core.domain.messages import (
 )
 from core.domain.outcome import EXIT_CODES, Busy, Done, Exit, ExitCode, Outcome, Waiting, classify
 from core.errors import ControlLost
+from core.line_tail import LineTail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from core.redaction import Redactor
 
 _FOLLOW_INTERVAL = 0.1
-_CHUNK = 64 * 1024
 
 
 class ByHand:
@@ -78,11 +77,12 @@ class ByHand:
         Raises:
             SpawnFailed: it could not be started.
         """
-        before = _size(self._log)
+        tail = self._opened()
         child = await self._launcher.spawn(command, self._redactor)
         try:
             async with anyio.create_task_group() as group:
-                group.start_soon(self._follow, before)
+                if tail is not None:
+                    group.start_soon(self._follow, tail)
                 group.start_soon(self._stop_ladder, child)
                 await self._converse(child, hello)
                 returncode = await child.wait()
@@ -91,6 +91,8 @@ class ByHand:
                 self._ended.set()
         finally:
             await child.close()
+            if tail is not None:
+                tail.close()
         stopped = "operator" if self._stop.is_set() else None
         outcome = classify(
             Exit(
@@ -141,19 +143,27 @@ class ByHand:
         await self._ended.wait()
         scope.cancel()
 
-    async def _follow(self, before: tuple[int, int]) -> None:
+    def _opened(self) -> LineTail | None:
+        """Return what follows the log from here on; a log costs lines, never the run."""
+        try:
+            return LineTail(self._log, from_end=True)
+        except OSError as exc:
+            self._say(f"{self._log} cannot be followed: {exc.strerror}")
+            return None
+
+    async def _follow(self, tail: LineTail) -> None:
         """Show the log as it grows; a last look after the end."""
-        position = before[1] if before[0] == _size(self._log)[0] else 0
-        rest = b""
         while True:
             last = self._ended.is_set()
-            while data := _read(self._log, position):
-                position += len(data)
-                *lines, rest = (rest + data).split(b"\n")
-                for line in lines:
-                    text = line.decode("utf-8", "replace")
-                    if not _SAID.search(text):
-                        self._say(f"  | {text}")
+            try:
+                while lines := tail.read_new():
+                    for line in lines:
+                        text = line.decode("utf-8", "replace")
+                        if not _SAID.search(text):
+                            self._say(f"  | {text}")
+            except OSError as exc:
+                self._say(f"{self._log} cannot be followed: {exc.strerror}")
+                return
             if last:
                 return
             with anyio.move_on_after(_FOLLOW_INTERVAL):
@@ -165,19 +175,6 @@ _SAID = re.compile(
     r"^--- attempt |^\S+Z \[info\] (phase_started|planned|step_started|step_committed|workspace_ready|saved"
     r"|evidence_kept|trace_kept|network_used) "
 )
-
-
-def _size(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return 0, 0
-    return status.st_ino, status.st_size
-
-
-def _read(path: Path, position: int) -> bytes:
-    with path.open("rb", buffering=0) as file:
-        return os.pread(file.fileno(), _CHUNK, position)
 
 
 def _line(message: Up) -> str:  # noqa: C901, PLR0911 - one per message

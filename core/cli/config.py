@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from core.cli.command import add_command
+from core.cli.printing import print_json, say
 from core.domain.outcome import ExitCode
 from core.domain.session import is_secret
 from core.redaction import MASK, mask_url
@@ -92,7 +92,7 @@ def _show(arguments: argparse.Namespace, _: Settings) -> ExitCode:
     resolved = resolve({"state_dir": arguments.state_dir, "log_dir": arguments.log_dir}, os.environ, cwd=Path.cwd())
     found = report(resolved, unknown_variables(os.environ))
     if arguments.json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n")
+        print_json(found)
         return ExitCode.DONE
     width = max(len(one.name) for one in found.settings)
     texts = [_text(one.value) for one in found.settings]
@@ -101,7 +101,7 @@ def _show(arguments: argparse.Namespace, _: Settings) -> ExitCode:
         f"{one.name:<{width}}  {text:<{most}}  {one.where or one.origin}"
         for one, text in zip(found.settings, texts, strict=True)
     ]
-    sys.stdout.write("\n".join(lines) + "\n")
+    say(lines)
     return ExitCode.DONE
 
 

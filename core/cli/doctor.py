@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.cli.command import add_command
-from core.cli.printing import print_json
+from core.cli.printing import print_json, say
 from core.clock import SystemClock
 from core.console.wording import one_line
 from core.domain.outcome import ExitCode
@@ -53,9 +53,9 @@ def _doctor(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
         print_json(CheckUp(well=well, findings=findings))
     else:
         for finding in findings:
-            sys.stdout.write(f"{_MARKS[finding.level]}  {finding.check:<14}{one_line(finding.what)}\n")
+            say([f"{_MARKS[finding.level]}  {finding.check:<14}{one_line(finding.what)}"])
             if finding.fix:
-                sys.stdout.write(f"{'':20}-> {one_line(finding.fix)}\n")
+                say([f"{'':20}-> {one_line(finding.fix)}"])
     return ExitCode.DONE if well else ExitCode.FAILED
 
 

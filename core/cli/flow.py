@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ import msgspec
 from core.cli.command import add_command
 from core.cli.flow_check import FlowReport, check
 from core.cli.flow_template import flow_text, queue_text
+from core.cli.printing import fitted, folded, print_json, say
+from core.console.wording import one_line
 from core.domain.outcome import ExitCode
 from core.durable import write_failed
 from core.errors import BadInput, Problem
@@ -30,7 +33,8 @@ if TYPE_CHECKING:
 CHECKOUT = Path(__file__).resolve().parents[2]
 NAME_RULE = "1 to 40 of a-z 0-9 _, the first a letter, and no name of a Python module"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_HEADS = ("", "step", "flag", "requires", "timeout", "retries", "commit", "post-condition", "line")
+_HEADS = ("#", "step", "flag", "timeout", "retries", "commit", "check", "line")
+_INDENT = "   "
 
 
 def register(groups: argparse._SubParsersAction[Any]) -> None:
@@ -93,7 +97,7 @@ def _new(arguments: argparse.Namespace, _: Settings) -> ExitCode:
     except OSError as exc:
         raise write_failed(queue, exc) from exc
     said += ["next:", f"  ostler flow check {_quoted(flow)}", f"  {run}"]
-    sys.stdout.write("\n".join(said) + "\n")
+    say(said)
     return ExitCode.DONE
 
 
@@ -115,9 +119,9 @@ def _check(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     params = [] if arguments.queue is None else _params_of(arguments.queue, file, settings)
     report = check(arguments.file, _inspector(settings), settings.state_dir, params)
     if arguments.json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n")
+        print_json(report)
     else:
-        sys.stdout.write("\n".join([*map(str, report.findings), _summary(report)]) + "\n")
+        say([*map(str, report.findings), _summary(report)])
     return ExitCode.DONE if report.ok else ExitCode.BAD_INPUT
 
 
@@ -152,13 +156,15 @@ def _inspector(settings: Settings) -> FlowInspector:
 def _show(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     flow = _inspector(settings).describe(Path(arguments.file).resolve(), ())
     if arguments.json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(flow), indent=2).decode() + "\n")
+        print_json(flow)
         return ExitCode.DONE
     head = f"flow {flow.name}" + ("" if flow.browser else ", without a browser")
-    rows = [_HEADS, *_rows(flow)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    sys.stdout.write("\n".join([head, *lines]) + "\n")
+    width = shutil.get_terminal_size().columns
+    heads, *rows = fitted([_HEADS, *_rows(flow)], width)
+    say([head, *heads])
+    for row, step in zip(rows, flow.steps, strict=True):
+        needed = folded(one_line(f"requires {', '.join(step.requires)}"), width - len(_INDENT)) if step.requires else []
+        say([*row, *(f"{_INDENT}{part}" for part in needed)])
     return ExitCode.DONE
 
 
@@ -168,7 +174,6 @@ def _rows(flow: FlowDescription) -> list[tuple[str, ...]]:
             str(number),
             step.name,
             step.flag or "(always)",
-            ", ".join(step.requires) or "-",
             f"{step.timeout:g} s",
             str(step.retries),
             step.commit,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from core.cli.command import add_command
-from core.cli.printing import print_json, size
+from core.cli.printing import print_json, say, size
 from core.clock import SystemClock
 from core.domain.outcome import ExitCode
 from core.profiles.lock import FileProfileLocks
@@ -42,7 +41,7 @@ def _collect(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     if arguments.json:
         print_json(found)
     else:
-        sys.stdout.write("\n".join(_lines(found)) + "\n")
+        say(_lines(found))
     return ExitCode.DONE if all(each.in_use for each in found.skipped) else ExitCode.HOST_FAULT
 
 
@@ -50,6 +49,10 @@ def _lines(found: Collection) -> list[str]:
     would = "would be " if found.dry_run else ""
     lines = [f"{each.kind:<10}{size(each.bytes):>10}  {each.path}" for each in found.removed] if found.dry_run else []
     lines += [f"stays: {each.path}: {each.reason}" for each in found.skipped]
+    lines += [
+        f"left alone: {each.path} is {each.found}, not Ostler's; if nobody needs it: {each.fix}"
+        for each in found.foreign
+    ]
     counts = Counter(each.kind for each in found.removed)
     if found.jobs:
         counts["job record"] = found.jobs

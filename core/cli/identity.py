@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from core.cli.command import add_command
+from core.cli.printing import print_json, say
 from core.cli.stores import change_session, shown, stored_session
 from core.domain.outcome import ExitCode
 from core.domain.session import Identity, SessionState
@@ -70,7 +71,7 @@ def _set(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     if not value:
         raise BadInput([Problem(place=arguments.source or "prompt", field=field, expected="a value", found="nothing")])
     _merge(settings, profile_id, "ostler identity set", {field: value}, place="--from")
-    sys.stdout.write(f"{profile_id}: {field} is set\n")
+    say([f"{profile_id}: {field} is set"])
     return ExitCode.DONE
 
 
@@ -83,7 +84,7 @@ def _import(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     except msgspec.MsgspecError as exc:
         raise BadInput([Problem(place=place, expected="a JSON object", found=str(exc))]) from None
     _merge(settings, profile_id, "ostler identity import", values, place=place)
-    sys.stdout.write(f"{profile_id}: {', '.join(values) or 'nothing'} set\n")
+    say([f"{profile_id}: {', '.join(values) or 'nothing'} set"])
     return ExitCode.DONE
 
 
@@ -92,7 +93,7 @@ def _show(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     if stored is None:
         raise BadInput([Problem(place="ID", expected="a profile with a session", found=repr(arguments.profile_id))])
     plain = shown(stored.value)["identity"]
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(plain), indent=2).decode() + "\n")
+    print_json(plain)
     return ExitCode.DONE
 
 

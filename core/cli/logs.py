@@ -12,10 +12,12 @@ from core.cli.command import add_command
 from core.domain.outcome import ExitCode
 from core.domain.validation import require_id
 from core.errors import BadInput, Problem
+from core.text import visible
 from core.upkeep.log_lines import LEVELS, LogReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from core.settings import Settings
 
@@ -45,24 +47,35 @@ def _number(text: str) -> int:
 
 def _logs(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     path = settings.log_dir / f"{require_id(arguments.profile_id)}.log"
-    if not arguments.follow and not path.exists():
-        raise BadInput([Problem(place="ID", expected="a profile that has a log", found=f"nothing at {path}")])
-    reader = LogReader(path, least=arguments.level)
-    try:
-        with contextlib.suppress(KeyboardInterrupt):  # ^C is how following ends
-            _write(reader.last(arguments.lines))
-            while arguments.follow:
+    with _readable(path):
+        if not arguments.follow:
+            path.stat()
+        reader = LogReader(path, least=arguments.level)
+    # ^C is how following ends
+    with contextlib.closing(reader), contextlib.suppress(KeyboardInterrupt):
+        with _readable(path):
+            lines = reader.last(arguments.lines)
+        _write(lines)
+        while arguments.follow:
+            with _readable(path):
                 lines = reader.new()
-                _write(lines)
-                if not lines:
-                    time.sleep(_INTERVAL)
-    finally:
-        reader.close()
+            _write(lines)
+            if not lines:
+                time.sleep(_INTERVAL)
     return ExitCode.DONE
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        found = f"nothing at {path}" if isinstance(exc, FileNotFoundError) else f"{path}: {exc.strerror}"
+        raise BadInput([Problem(place="ID", expected="a profile that has a log", found=found)]) from exc
 
 
 def _write(lines: Iterable[bytes]) -> None:
     for line in lines:
-        # the log holds no control characters of others, but may end in the middle of a character
-        sys.stdout.write(line.decode("utf-8", "replace") + "\n")
+        # what stands in a log was made harmless on its way there, but anybody may have written to it since
+        sys.stdout.write(visible(line.decode("utf-8", "replace")) + "\n")
     sys.stdout.flush()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from core.cli import completion, config, doctor, flow, gc, identity, logs, queue, report, session, status
+from core.cli.printing import say_aside
 from core.domain.outcome import ExitCode
 from core.errors import (
     BadInput,
@@ -82,27 +85,39 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code (``core.domain.outcome.ExitCode``)."""
     grammar = parser()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # an old encoding, or a file's name that is no text
     if "_ARGCOMPLETE" in os.environ:
         completion.answer(grammar)
     arguments = grammar.parse_args(argv)
     try:
         settings = load({"state_dir": arguments.state_dir, "log_dir": arguments.log_dir}, os.environ, cwd=Path.cwd())
         for line in unknown_variables(os.environ):
-            sys.stderr.write(f"ostler: {line}\n")
+            say_aside(line)
         command: Command = arguments.run
         code = int(command(arguments, settings))
         sys.stdout.flush()
         return code  # noqa: TRY300 - the flush belongs to the attempt
-    except BrokenPipeError:
-        # whoever reads has seen enough; nothing more may be written, not even when the interpreter ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever reads has seen enough
+        _close_output()
         return int(ExitCode.DONE)
+    except OSError as exc:
+        say_aside(f"{exc.filename or 'output'}: {exc.strerror or exc}")
+        _close_output()
+        return int(ExitCode.HOST_FAULT)
     except OstlerError as exc:
-        sys.stderr.write(f"ostler: {exc}\n")
+        say_aside(exc)
         return int(next((code for kind, code in _EXIT_CODES if isinstance(exc, kind)), ExitCode.FAILED))
     except KeyboardInterrupt:
         sys.stderr.write("\nostler: interrupted, nothing was written\n")
         return int(ExitCode.INTERRUPTED)
+
+
+def _close_output() -> None:
+    """Let nothing more be written, not even when the interpreter ends."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from core.console.wording import one_line
+from core.text import encodable_within, visible, visible_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 _STEP = 1000
+_GAP = "  "
+_NARROWEST = 10
+"""Columns are not made narrower than this; heads and numbers that need less take less."""
+_PIECE = re.compile(r"[^\s_/.,-]*[\s_/.,-]+|[^\s_/.,-]+")
 
 
 def print_json(value: Any) -> None:
     """Print a value as indented JSON. What a command prints this way is described in ``docs/schemas``."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+    try:
+        data = msgspec.json.encode(value)
+    except UnicodeEncodeError:  # a file's name need not be text
+        data = msgspec.json.encode(encodable_within(msgspec.to_builtins(value)))
+    sys.stdout.write(visible_json(msgspec.json.format(data, indent=2).decode()) + "\n")
+
+
+def say(lines: Iterable[str]) -> None:
+    """Print lines for people. What others wrote may stand in them: each stays one line, and no terminal obeys it."""
+    sys.stdout.writelines(visible(line).replace("\n", "\\n") + "\n" for line in lines)
+
+
+def say_aside(text: object) -> None:
+    """Print a message to standard error, which need not be one line."""
+    sys.stderr.write(f"ostler: {visible(str(text))}\n")
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -26,6 +47,50 @@ def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     plain = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*plain, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in plain]
+
+
+def fitted(rows: Sequence[Sequence[str]], width: int) -> list[list[str]]:
+    """Return rows as ``columns`` does, the first of them the head, each as lines of at most ``width``; nothing is left out.
+
+    What is too long for its column goes on in the next line. Where columns would be too narrow to read there is no head, and
+    each row has a line for each column.
+    """
+    plain = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*plain, strict=True)]
+    room = width - len(_GAP) * (len(widths) - 1)
+    while sum(widths) > room and max(widths) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    if sum(widths) > room:
+        return [[], *(_block(plain[0], row, width) for row in plain[1:])]
+    return [_fitted_row(row, widths) for row in plain]
+
+
+def _fitted_row(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    cells = [folded(cell, most) for cell, most in zip(row, widths, strict=True)]
+    return [
+        _GAP.join(part.ljust(most) for part, most in zip(parts, widths, strict=True)).rstrip()
+        for parts in zip_longest(*cells, fillvalue="")
+    ]
+
+
+def _block(head: Sequence[str], row: Sequence[str], width: int) -> list[str]:
+    first = max(map(len, head))
+    lines: list[str] = []
+    for name, cell in zip(head, row, strict=True):
+        parts = folded(cell, max(width - first - len(_GAP), 1))
+        lines += [f"{label:<{first}}{_GAP}{part}" for label, part in zip_longest([name], parts, fillvalue="")]
+    return lines
+
+
+def folded(cell: str, width: int) -> list[str]:
+    """Return a cell as lines: broken at blanks, within a long name after its underscores and the like, else anywhere."""
+    lines = [""]
+    for piece in _PIECE.findall(cell):
+        for part in (piece[at : at + width] for at in range(0, len(piece), width)):
+            if len(lines[-1]) + len(part.rstrip()) > width:
+                lines.append("")
+            lines[-1] += part
+    return [line.strip() for line in lines]
 
 
 def size(number: float) -> str:

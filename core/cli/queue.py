@@ -11,7 +11,7 @@ import msgspec
 
 from core.cli import queue_shown as shown
 from core.cli.command import add_command
-from core.cli.printing import print_json
+from core.cli.printing import print_json, say, say_aside
 from core.cli.queue_feed import export, read_jobs
 from core.clock import SystemClock
 from core.domain.lifecycle import JobEvent
@@ -182,7 +182,7 @@ def _cancel(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
             changed = desk.cancel(chosen, now=SystemClock().now())
     except JobsRefused as exc:
         if any(state in {JobState.PREPARED, JobState.RUNNING} for _, state in exc.refused):
-            sys.stderr.write("ostler: what a worker has in hand cannot be cancelled; let it end, or stop the run\n")
+            say_aside("what a worker has in hand cannot be cancelled; let it end, or stop the run")
         raise
     return _print(arguments, shown.ShownChange(changed=changed), [f"{len(changed)} cancelled", *changed])
 
@@ -210,7 +210,7 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
             with_secrets=arguments.with_secrets,
         )  # fmt: skip
     if without:
-        sys.stderr.write(f"ostler: {without} proxies were written without their password; --with-secrets keeps it\n")
+        say_aside(f"{without} proxies were written without their password; --with-secrets keeps it")
     return ExitCode.DONE
 
 
@@ -223,5 +223,5 @@ def _print(arguments: argparse.Namespace, record: msgspec.Struct, lines: list[st
     if arguments.json:
         print_json(record)
     else:
-        sys.stdout.write("\n".join(lines) + "\n")
+        say(lines)
     return ExitCode.DONE

@@ -20,6 +20,7 @@ from core.queue.feed import FeedDefaults, read_feed
 from core.queue.intake import Intake
 from core.redaction import MASK, mask_url
 from core.settings import CHECKOUT
+from core.text import visible_json
 
 if TYPE_CHECKING:
     import argparse
@@ -110,7 +111,7 @@ def export(desk: QueueDesk, selection: Selection, out: TextIO, *, ended: bool, l
             entry["proxy"] = bare
             without += 1
         out.write(between if lines else f"{between}\n  ")
-        out.write(msgspec.json.encode(entry).decode())
+        out.write(visible_json(msgspec.json.encode(entry).decode()))
         between = "\n" if lines else ","
     if lines:
         out.write("\n" if between else "")

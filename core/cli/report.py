@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from core.cli.command import add_command
-from core.cli.printing import columns, print_json
+from core.cli.printing import columns, print_json, say
 from core.console.wording import OUTCOME, duration, one_line, said
 from core.domain.outcome import ExitCode
 from core.upkeep.job_report import Report, ReportRow, report_rows
@@ -49,8 +49,8 @@ def _report(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
         print_json(Report(jobs=jobs, counts=dict(counts)))
         return ExitCode.DONE
     if jobs:
-        sys.stdout.write("\n".join(columns([_HEADER, *map(_cells, jobs)])) + "\n")
-    sys.stdout.write((said(counts) or "no jobs") + "\n")
+        say(columns([_HEADER, *map(_cells, jobs)]))
+    say([said(counts) or "no jobs"])
     return ExitCode.DONE
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from core.cli.command import add_command
+from core.cli.printing import print_json, say, say_aside
 from core.cli.stores import change_session, shown, stored_session
 from core.domain.outcome import ExitCode
 from core.domain.session import reset
@@ -47,17 +47,15 @@ def _show(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     if stored is None:
         raise BadInput([_missing(arguments.profile_id)])
     if stored.recovered:
-        sys.stderr.write(
-            "ostler: the session's file is damaged; this is the version before (the bytes are kept beside it)\n"
-        )
+        say_aside("the session's file is damaged; this is the version before (the bytes are kept beside it)")
     plain = shown(stored.value)
     if arguments.json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(plain), indent=2).decode() + "\n")
+        print_json(plain)
         return ExitCode.DONE
     lines = [f"{name:<18}{plain[name]}" for name in ("profile_id", "status", "platform", "login_generation")]
     for group in ("completion_flags", "identity", "outputs", "remembered"):
         lines += [group, *_table(plain[group])]
-    sys.stdout.write("\n".join(lines) + "\n")
+    say(lines)
     return ExitCode.DONE
 
 
@@ -93,7 +91,7 @@ def _reset(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     if stored_session(settings, profile_id) is None:  # before the lock: looking for what is not there leaves no trace
         raise BadInput([_missing(profile_id)])
     change_session(settings, profile_id, "ostler session reset", change)
-    sys.stdout.write(f"{profile_id}: {flag or 'all steps'} will be done again, by a run of the queue with --again\n")
+    say([f"{profile_id}: {flag or 'all steps'} will be done again, by a run of the queue with --again"])
     return ExitCode.DONE
 
 

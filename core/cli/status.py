@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from core.cli.command import add_command
-from core.cli.printing import columns, print_json
+from core.cli.printing import columns, print_json, say
 from core.clock import SystemClock
 from core.console.wording import duration, said
 from core.domain.outcome import ExitCode
@@ -38,7 +37,7 @@ def _status(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     if arguments.json:
         print_json(status)
     else:
-        sys.stdout.write("\n".join(_lines(status)) + "\n")
+        say(_lines(status))
     return ExitCode.FAILED if arguments.check and status.orchestrator is None else ExitCode.DONE
 
 
@@ -53,7 +52,7 @@ def _lines(status: Status) -> list[str]:
         lines += ["", *columns([header, *(_row(running, status.at) for running in status.running)])]
         if status.orchestrator is None:
             lines.append("cut off: the next start ends what is left of these, and goes on with them at no cost")
-    return lines
+    return [*lines, *status.problems]
 
 
 def _row(running: Running, now: float) -> tuple[str, ...]:
@@ -70,8 +69,8 @@ def _row(running: Running, now: float) -> tuple[str, ...]:
 
 def _run(run: LastRun | None, *, runs: bool) -> str:
     if run is None:
-        return "none that the event log shows"
+        return "none"
     if run.ended_at is None:
-        return f"number {run.number}, {'under way' if runs else 'cut off'}"
+        return f"number {run.number}, {'under way' if runs else 'cut off, as far as the event log shows'}"
     took = duration(run.ended_at - run.started_at)
     return f"number {run.number} ended with exit code {run.exit_code} after {took}"

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
+
+import structlog
 
 from core.domain.events import StepCommitted, StepsPlanned
 from core.domain.model import Announced
-from core.events.tail import event_of
-from core.rotation import rotated
+from core.events.recent import newest_first
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from core.domain.model import AttemptRecord
 
-TAIL = 32 * 1024 * 1024
-"""How much of a file's end is looked at, in bytes: attempts that were cut off are the latest ones."""
-_MARKS = (b'"steps_planned"', b'"step_committed"')
+log = structlog.get_logger(__name__)
 
 
 class JsonlHistory:
-    """Over ``logs/events.jsonl`` and its youngest rotated file: opening the log may just have rotated it."""
+    """Over ``logs/events.jsonl`` and its older parts: attempts that were cut off are the latest ones."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -36,29 +34,21 @@ class JsonlHistory:
         wanted = {(attempt.job_id, attempt.number): attempt for attempt in attempts}
         flags: dict[str, dict[str, str]] = {}
         committed: dict[str, set[str]] = {}
-        for event in self._plans_and_commits() if wanted else ():
-            attempt = wanted.get((event.job, event.attempt))
-            if attempt is None or event.at < attempt.started_at:
-                continue
-            if isinstance(event, StepsPlanned):
-                flags[attempt.nonce] = event.flags
-            else:
-                committed.setdefault(attempt.nonce, set()).add(event.step)
+        try:
+            for event in newest_first(self._path, ("steps_planned", "step_committed")) if wanted else ():
+                if not isinstance(event, (StepsPlanned, StepCommitted)):
+                    continue
+                attempt = wanted.get((event.job, event.attempt))
+                if attempt is None or event.at < attempt.started_at:
+                    continue
+                if isinstance(event, StepsPlanned):
+                    flags.setdefault(attempt.nonce, event.flags)
+                else:
+                    committed.setdefault(attempt.nonce, set()).add(event.step)
+        except OSError as exc:
+            # what is done stands in the sessions; only the announcement is missing
+            log.warning("events_not_read", path=str(self._path), reason=exc.strerror)
         return {
             nonce: Announced(flags=planned, committed=frozenset(committed.get(nonce, ())))
             for nonce, planned in flags.items()
         }
-
-    def _plans_and_commits(self) -> Iterator[StepsPlanned | StepCommitted]:
-        for path in (rotated(self._path, 1), self._path):
-            try:
-                with path.open("rb") as stream:
-                    stream.seek(max(stream.seek(0, os.SEEK_END) - TAIL, 0))
-                    for line in stream:
-                        # most lines are of other kinds; parsing only what looks right keeps a restart quick
-                        if any(mark in line for mark in _MARKS):
-                            event = event_of(line)
-                            if isinstance(event, (StepsPlanned, StepCommitted)):
-                                yield event
-            except FileNotFoundError:
-                continue

@@ -1,7 +1,7 @@
 """Events on disk: ``logs/events.jsonl``, one JSON line each, appended with a single write.
 
-Rotation happens when the file is opened, that is between runs, so that whoever follows it during a run keeps following.
-A disk that is full costs events, never the run: what could not be written is kept for a while, tried again, counted, and
+It is rotated as soon as it is large enough, also in the middle of a run: one with ``--watch`` may last for months. Whoever
+follows it goes on with the next part (``core/line_tail.py``). A disk that is full costs events, never the run: what could not be written is kept for a while, tried again, counted, and
 said once.
 """
 
@@ -41,12 +41,12 @@ class JsonlSink:
     """
 
     def __init__(self, path: Path, clock: Clock | None = None, *, max_bytes: int = MAX_BYTES, keep: int = 3) -> None:
-        """Rotate if it is time; nothing is raised here either.
+        """Nothing is opened yet, and nothing is raised here either.
 
         Args:
             path: the file; its directory is made, 0700, if there is none.
             clock: for the pause between two tries after an error; None: the system's.
-            max_bytes: size from which a file found at the start is rotated.
+            max_bytes: size from which the file is rotated before the next event.
             keep: how many rotated files stay; 0 keeps none.
         """
         self.lost = 0
@@ -57,10 +57,9 @@ class JsonlSink:
         self._failing = False
         self._retry_at = 0.0
         self._unwritten: deque[bytes] = deque()
-        try:
-            rotate(path, max_bytes, keep)
-        except OSError as exc:
-            _say(logging.WARNING, "events_not_rotated", path=str(path), reason=exc.strerror)
+        self._max_bytes = max_bytes
+        self._keep = keep
+        self._rotate_at = max_bytes
 
     def emit(self, event: Event) -> None:
         """Append one event; if that fails, keep it and try again with a later one."""
@@ -106,6 +105,9 @@ class JsonlSink:
 
     def _append(self, line: bytes) -> None:
         descriptor = self._open()
+        if (size := os.fstat(descriptor).st_size) >= self._rotate_at:
+            self._put_aside(size)
+            descriptor = self._open()
         data = b"\n" + line if self._torn else line
         written = os.write(descriptor, data)
         self._torn = written != len(data)
@@ -123,6 +125,16 @@ class JsonlSink:
             size = os.fstat(self._descriptor).st_size
             self._torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
         return self._descriptor
+
+    def _put_aside(self, size: int) -> None:
+        """Rotate; where that cannot be done it is tried again after as many bytes more."""
+        self._release()
+        self._rotate_at = self._max_bytes
+        try:
+            rotate(self._path, self._max_bytes, self._keep)
+        except OSError as exc:
+            self._rotate_at = size + self._max_bytes
+            _say(logging.WARNING, "events_not_rotated", path=str(self._path), reason=exc.strerror)
 
     def _release(self) -> None:
         if self._descriptor is not None:

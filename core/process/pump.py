@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
+from core.text import visible
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -34,8 +36,6 @@ _TAIL = 8 * 1024
 
 _ESCAPE_SEQUENCE = re.compile("\x1b\\[[0-?]*[ -/]*[@-~]|\x1b\\][^\x07\x1b\n]*(?:\x07|\x1b\\\\)")
 """Colours, cursor movements and titles: dropped whole."""
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""What a terminal, a pager or a reader's eye would act upon (also: text that runs backwards): made visible."""
 
 
 class LogLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -244,16 +244,11 @@ class LogFilter:
 
     def _clean(self, raw: bytes) -> bytes:
         text = self._redactor.bytes(raw).decode("utf-8", "replace")
-        plain = _CONTROL.sub(_visible, _ESCAPE_SEQUENCE.sub("", text))
+        plain = visible(_ESCAPE_SEQUENCE.sub("", text))
         if plain != text:
             # a colour in the middle of a secret hid it from the first look
             plain = self._redactor.text(plain)
         return plain.encode()
-
-
-def _visible(found: re.Match[str]) -> str:
-    code = ord(found[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004 - what two hex digits can say
 
 
 class Pump:

@@ -62,6 +62,12 @@ class SqliteQueue:
         self._run, self._scope = number, feed
         return number
 
+    def latest_run(self) -> tuple[int, float] | None:
+        """Return number and start (epoch seconds) of the latest run; None if there was none."""
+        with self._database.reading() as connection:
+            found = connection.execute("SELECT number, started_at FROM runs ORDER BY number DESC LIMIT 1").fetchone()
+            return None if found is None else (found[0], found[1])
+
     def reconcile(
         self,
         feed: str,

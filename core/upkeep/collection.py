@@ -7,7 +7,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import shutil
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +25,7 @@ from core.upkeep.leftovers import abandoned
 from core.workspaces import live, marker, removal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from core.profiles.port import ProfileLocks
     from core.settings import Settings
@@ -60,12 +62,26 @@ class Skipped(msgspec.Struct, frozen=True, kw_only=True):
     in_use: bool
 
 
+class Foreign(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that stands where our things do, and that we never put there: left alone, however old it is.
+
+    Attributes:
+        found: what it is: ``a link to …``, ``a directory`` …
+        fix: what to type if nobody needs it.
+    """
+
+    path: str
+    found: str
+    fix: str
+
+
 class Collection(msgspec.Struct, frozen=True, kw_only=True):
     """What a collection did, or with ``dry_run`` would do.
 
     Attributes:
         removed: files and directories.
         skipped: what is in use, or could not be removed.
+        foreign: what is not ours, and was left alone.
         jobs: records of finished jobs that were forgotten.
         bytes: what all of it took.
     """
@@ -75,6 +91,7 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     skipped: tuple[Skipped, ...]
     jobs: int
     bytes: int
+    foreign: tuple[Foreign, ...] = ()
 
 
 def collect(settings: Settings, locks: ProfileLocks, *, now: float, dry_run: bool) -> Collection:
@@ -85,7 +102,8 @@ def collect(settings: Settings, locks: ProfileLocks, *, now: float, dry_run: boo
     """
     queue = settings.state_dir / "queue.db"
     pending = _pending(queue)
-    going = list(_due(settings, pending, now))
+    foreign: list[Foreign] = []
+    going = list(_due(settings, pending, now, foreign))
     removed: list[Removed] = []
     skipped: list[Skipped] = []
     for kind, item in going:
@@ -110,44 +128,81 @@ def collect(settings: Settings, locks: ProfileLocks, *, now: float, dry_run: boo
     if moment is not None and queue.exists():
         jobs = count_finished(queue, moment) if dry_run else forget_finished(queue, moment)
     total = sum(each.bytes for each in removed)
-    return Collection(dry_run=dry_run, removed=tuple(removed), skipped=tuple(skipped), jobs=jobs, bytes=total)
+    return Collection(
+        dry_run=dry_run, removed=tuple(removed), skipped=tuple(skipped), jobs=jobs, bytes=total, foreign=tuple(foreign)
+    )
 
 
-def _due(settings: Settings, pending: set[str], now: float) -> Iterator[tuple[str, Item]]:
+def _due(settings: Settings, pending: set[str], now: float, foreign: list[Foreign]) -> Iterator[tuple[str, Item]]:
     keep, state = settings.retention, settings.state_dir
-    logs = list(_logs(settings))
+    logs = list(_items(_logs(settings), foreign))
     yield from (("log", item) for item in due(logs, days=keep.logs_days, most=keep.logs_bytes, now=now))
-    events = [_item(path, "") for path in _entries(settings.log_dir) if _OLD_EVENTS.fullmatch(path.name)]
+    old = ((path, "") for path in _entries(settings.log_dir) if _OLD_EVENTS.fullmatch(path.name))
+    events = list(_items(old, foreign))
     yield from (("events", item) for item in due(events, days=keep.events_days, now=now))
-    artifacts = list(_of_profiles(state / "artifacts"))
+    artifacts = list(_items(_of_profiles(state / "artifacts", foreign), foreign, _stays_here))
     most = keep.artifacts_bytes
     yield from (("artifacts", item) for item in due(artifacts, days=keep.artifacts_days, most=most, now=now))
-    downloads = list(_of_profiles(state / "downloads"))
+    downloads = list(_items(_of_profiles(state / "downloads", foreign), foreign, _stays_here))
     yield from (("download", item) for item in due(downloads, days=keep.downloads_days, now=now))
     useless, useful = _workspaces(state / "workspaces", pending)
     yield from (("workspace", item) for item in [*useless, *due(useful, days=keep.workspaces_days, now=now)])
     yield from (("check", _item(path, "")) for path in abandoned(state))
 
 
-def _logs(settings: Settings) -> Iterator[Item]:
+def _logs(settings: Settings) -> Iterator[tuple[Path, str]]:
     """Yield logs of profiles that ever ran here, and older parts of the orchestrator's; others' files are not ours."""
     for path in _entries(settings.log_dir):
         found = _LOG.fullmatch(path.name)
-        if found is None or path.is_symlink() or not path.is_file():
+        if found is None:
             continue
         owner = found["owner"]
         if owner == _ORCHESTRATOR:
             if found[2]:
-                yield _item(path, "")
+                yield path, ""
         elif is_valid_id(owner) and (settings.state_dir / "locks" / f"{owner}.lock").exists():
-            yield _item(path, owner)
+            yield path, owner
 
 
-def _of_profiles(directory: Path) -> Iterator[Item]:
+def _of_profiles(directory: Path, foreign: list[Foreign]) -> Iterator[tuple[Path, str]]:
     """Yield what stands in a directory of each profile."""
     for profile in _entries(directory):
-        if is_valid_id(profile.name) and profile.is_dir() and not profile.is_symlink():
-            yield from (_item(path, profile.name) for path in _entries(profile) if not path.is_symlink())
+        if is_valid_id(profile.name) and _is_ours(profile, stat.S_ISDIR, foreign):
+            yield from ((path, profile.name) for path in _entries(profile))
+
+
+def _items(
+    paths: Iterable[tuple[Path, str]], foreign: list[Foreign], kind: Callable[[int], bool] = stat.S_ISREG
+) -> Iterator[Item]:
+    """Yield what is of the kind that we put there; add the rest to ``foreign``."""
+    for path, owner in paths:
+        if _is_ours(path, kind, foreign):
+            with contextlib.suppress(FileNotFoundError):
+                yield _item(path, owner)
+
+
+def _stays_here(mode: int) -> bool:
+    """Whether removing it removes nothing elsewhere."""
+    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
+
+
+def _is_ours(path: Path, kind: Callable[[int], bool], foreign: list[Foreign]) -> bool:
+    try:
+        mode = path.lstat().st_mode
+        if kind(mode):
+            return True
+        target = path.readlink() if stat.S_ISLNK(mode) else None
+    except FileNotFoundError:  # a dry run looks beside those who work
+        return False
+    if target is not None:
+        found = f"a link to {target}"
+    elif stat.S_ISDIR(mode):
+        found = "a directory"
+    else:
+        found = "a file" if stat.S_ISREG(mode) else "no file"
+    rm = "rm -r" if stat.S_ISDIR(mode) else "rm"
+    foreign.append(Foreign(path=str(path), found=found, fix=f"{rm} {shlex.quote(str(path))}"))
+    return False
 
 
 def _workspaces(root: Path, pending: set[str]) -> tuple[list[Item], list[Item]]:

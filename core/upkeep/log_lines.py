@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from io import BufferedReader
 from typing import TYPE_CHECKING
 
 from core.line_tail import LineTail
-from core.rotation import rotated
+from core.rotation import identity, open_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -49,6 +50,9 @@ class LogReader:
     Args:
         path: the log; ``.1``, ``.2`` … beside it are its older parts.
         least: the least level that is shown.
+
+    Raises:
+        OSError: from each method, too: it may not be read, or is no file.
     """
 
     def __init__(self, path: Path, *, least: str = "debug") -> None:
@@ -56,18 +60,14 @@ class LogReader:
         self._least = least
         self._filter = LevelFilter(least)
         self._tail = LineTail(path)
+        self._older = self._tail.older
 
     def last(self, count: int) -> list[bytes]:
         """Return the last lines, from the older parts, too, where the log has too few. Called first, and once."""
         found: deque[bytes] = deque(maxlen=count)
         while lines := self._tail.read_new():
             found.extend(filter(self._filter.keep, lines))
-        number = 1
-        while len(found) < count and (older := rotated(self._path, number)).exists():
-            lines = self._whole(older, count - len(found))
-            found.extendleft(reversed(lines))
-            number += 1
-        return list(found)
+        return [*self._before(count - len(found)), *found]
 
     def new(self) -> list[bytes]:
         """Return what was added since the last call; does not wait."""
@@ -77,10 +77,15 @@ class LogReader:
         """Release the file."""
         self._tail.close()
 
-    def _whole(self, path: Path, count: int) -> list[bytes]:
-        kept = LevelFilter(self._least)
-        with path.open("rb") as stream:
-            return list(deque((line for line in _plain(stream) if kept.keep(line)), maxlen=count))
+    def _before(self, count: int) -> list[bytes]:
+        """Return the last lines of the parts that were older when we began."""
+        found: list[bytes] = []
+        for _, part in open_parts(self._path) if count else ():
+            with BufferedReader(part) as stream:
+                if len(found) < count and identity(part) in self._older:
+                    kept = LevelFilter(self._least)
+                    found = [*deque(filter(kept.keep, _plain(stream)), maxlen=count - len(found)), *found]
+        return found
 
 
 def _plain(stream: Iterable[bytes]) -> Iterator[bytes]:

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from core.domain import events as ev
 from core.domain.model import Holder, JobState
-from core.events.tail import event_of
+from core.events.recent import newest_first
 from core.process.identity import is_alive
 from core.queue.sqlite import SqliteQueue
 from core.state.orchestrator_lock import OrchestratorLock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from core.clock import Clock
     from core.domain.model import AttemptRecord
     from core.settings import Settings
 
-TAIL = 32 * 1024 * 1024
-"""How much of the event log's end is looked at, in bytes."""
-_MARKS = (b'"run_started"', b'"run_ended"', b'"phase_started"', b'"step_started"')
+_KINDS = ("run_started", "run_ended", "phase_started", "step_started")
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +52,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LastRun(msgspec.Struct, frozen=True, kw_only=True):
-    """The latest run, as far as the event log shows it.
+    """The latest run: that it began, from the queue; how it ended, as far as the event log shows it.
 
     Attributes:
         number: which run.
@@ -78,7 +76,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         at: when this was seen, epoch seconds.
         orchestrator: who holds the state directory; null for nobody.
         jobs: how many jobs are in each state; states without jobs are left out.
-        last_run: null before the first one, and where the event log no longer shows it.
+        last_run: null before the first one.
+        problems: what could not be looked at, and why; what it would have said is missing.
     """
 
     state_dir: str
@@ -87,6 +86,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     jobs: dict[JobState, int]
     running: tuple[Running, ...]
     last_run: LastRun | None
+    problems: tuple[str, ...] = ()
 
 
 def read_status(settings: Settings, clock: Clock) -> Status:
@@ -100,17 +100,29 @@ def read_status(settings: Settings, clock: Clock) -> Status:
     counts: dict[JobState, int] = {}
     attempts: list[AttemptRecord] = []
     steps: dict[str, tuple[int, int]] = {}
+    begun: tuple[int, float] | None = None
     if path.exists():
         queue = SqliteQueue(path, read_only=True)
         try:
             counts = {state: number for state, number in queue.counts().items() if number}
             attempts = queue.open_attempts()
+            begun = queue.latest_run()
             for attempt in attempts:
                 job = queue.job(attempt.job_id)
                 steps[attempt.nonce] = (job.steps_done, job.steps_total)
         finally:
             queue.close()
-    places, last_run = _from_events(settings.log_dir / "events.jsonl", attempts)
+    places: dict[str, tuple[str, str]] = {}
+    last_run: LastRun | None = None
+    problems: tuple[str, ...] = ()
+    log = settings.log_dir / "events.jsonl"
+    try:
+        places, last_run = _from_events(log, attempts)
+    except OSError as exc:
+        problems = (f"{log} cannot be read: {exc.strerror}",)
+    if begun is not None and (last_run is None or last_run.number < begun[0]):
+        # with --watch a run may outlast the events of its start
+        last_run = LastRun(number=begun[0], started_at=begun[1])
     return Status(
         state_dir=str(settings.state_dir),
         at=clock.now(),
@@ -120,6 +132,7 @@ def read_status(settings: Settings, clock: Clock) -> Status:
             _running(attempt, places.get(attempt.nonce, ("", "")), steps[attempt.nonce]) for attempt in attempts
         ),
         last_run=last_run,
+        problems=problems,
     )
 
 
@@ -145,37 +158,26 @@ def _from_events(path: Path, attempts: Sequence[AttemptRecord]) -> tuple[dict[st
     places: dict[str, tuple[str, str]] = {}
     steps: dict[str, str] = {}
     run: LastRun | None = None
-    for event in _backwards(path):
-        match event:
-            case ev.StepStarted() | ev.PhaseStarted():
-                attempt = open_.get((event.job, event.attempt))
-                if attempt is None or attempt.nonce in places or event.at < attempt.started_at:
-                    continue
-                if isinstance(event, ev.StepStarted):
-                    steps.setdefault(attempt.nonce, event.step)
-                else:
-                    places[attempt.nonce] = (event.phase, steps.get(attempt.nonce, ""))
-            case ev.RunEnded() if run is None:
-                run = LastRun(
-                    number=event.run, started_at=event.at - event.seconds, ended_at=event.at, exit_code=event.exit_code,
-                    counts=event.counts,
-                )  # fmt: skip
-            case ev.RunStarted() if run is None:
-                run = LastRun(number=event.run, started_at=event.at)
-            case _:
-                pass
-        if run is not None and len(places) == len(open_):
-            break
+    with contextlib.closing(newest_first(path, _KINDS)) as events:
+        for event in events:
+            match event:
+                case ev.StepStarted() | ev.PhaseStarted():
+                    attempt = open_.get((event.job, event.attempt))
+                    if attempt is None or attempt.nonce in places or event.at < attempt.started_at:
+                        continue
+                    if isinstance(event, ev.StepStarted):
+                        steps.setdefault(attempt.nonce, event.step)
+                    else:
+                        places[attempt.nonce] = (event.phase, steps.get(attempt.nonce, ""))
+                case ev.RunEnded() if run is None:
+                    run = LastRun(
+                        number=event.run, started_at=event.at - event.seconds, ended_at=event.at,
+                        exit_code=event.exit_code, counts=event.counts,
+                    )  # fmt: skip
+                case ev.RunStarted() if run is None:
+                    run = LastRun(number=event.run, started_at=event.at)
+                case _:
+                    pass
+            if run is not None and len(places) == len(open_):
+                break
     return {**{nonce: ("steps", step) for nonce, step in steps.items()}, **places}, run
-
-
-def _backwards(path: Path) -> Iterator[ev.Event]:
-    try:
-        with path.open("rb") as stream:
-            stream.seek(max(stream.seek(0, os.SEEK_END) - TAIL, 0))
-            data = stream.read(TAIL)
-    except FileNotFoundError:
-        return
-    for line in reversed(data.split(b"\n")):
-        if any(mark in line for mark in _MARKS) and (event := event_of(line)) is not None:
-            yield event

@@ -218,10 +218,39 @@ def test_show_prints_the_steps_as_a_table(ostler, tmp_path):
     lines = [line.split() for line in out.splitlines()]
     assert code == 0
     assert lines[0] == ["flow", "mine"]
-    assert lines[2] == ["1", "a", "a", "-", "60", "s", "0", "cookies", "yes", "4"]
-    assert lines[3] == ["2", "b", "(always)", "a", "5", "s", "2", "cookies", "no", "6"]
+    assert lines[2] == ["1", "a", "a", "60", "s", "0", "cookies", "yes", "4"]
+    assert lines[3:] == [["2", "b", "(always)", "5", "s", "2", "cookies", "no", "6"], ["requires", "a"]]
     _, out, _ = ostler("flow", "show", "mine.py", "--json")
     jsonschema.validate(json.loads(out), json.loads((SCHEMAS / "flow-show.json").read_text("utf-8")))
     assert msgspec.json.decode(out, type=FlowDescription).checked == ("a",)
     code, _, err = ostler("flow", "show", "none.py")
     assert code == 2 and "there is no such file" in err
+
+
+def test_show_fits_the_terminal_and_leaves_nothing_out(ostler, tmp_path, monkeypatch):
+    """Long names go on in the next line; where a table has no room, each step is a list."""
+    long, longer = "a_name_longer_than_anybody_should_give_to_a_step", "x" * 60
+    text = steps("one", longer, long, **{long: f"requires=('one', {longer!r}), timeout=12.5"})
+    (tmp_path / "mine.py").write_text(text)
+    shown = {}
+    for columns in (200, 80, 60, 30):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        code, shown[columns], _ = ostler("flow", "show", "mine.py")
+        assert code == 0
+        assert all(len(line) <= columns for line in shown[columns].splitlines())
+    assert long in shown[200] and longer in shown[200]
+    assert sorted("".join(shown[80].split())) == sorted("".join(shown[200].split()))
+    for columns in (60, 30):
+        together = "".join(shown[columns].split())
+        assert all(word in together for word in (long, longer, "12.5s", f"requiresone,{longer}"))
+
+
+def test_show_is_no_wider_than_a_page_on_a_pipe(tmp_path):
+    """80 columns hold the demo's flow, no name broken."""
+    run = [sys.executable, "-m", "core.cli.main", "flow", "show", "examples/demo/flow.py", "--state-dir", str(tmp_path)]
+    environ = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    done = subprocess.run(run, check=True, cwd=CHECKOUT, env=environ, capture_output=True, text=True, timeout=60)
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    for word in ("register_developer", "dev_registration", "enable_two_step", "shop_signup, two_fa_enabled"):
+        assert word in done.stdout

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
+from core.cli import main as cli
 from core.clock import SystemClock
 from core.domain.lifecycle import JobEvent, WorkspaceState
 from core.domain.model import Counters, JobSpec
@@ -199,6 +200,65 @@ def test_the_command_refuses_beside_an_orchestrator_and_names_it(settings):
     assert printed(ostler(settings, "--json"))["bytes"] == 1
     assert not log.exists()
     assert ostler(settings).stdout == "nothing to remove\n"
+
+
+def test_what_was_planted_is_left_alone_and_said(settings, tmp_path):
+    """Links, directories and pipes where our files stand: nothing of theirs goes, ours does, and that is a success."""
+    known(settings, "p1", "p2", "p3", "p4")
+    state, logs = settings.state_dir, settings.log_dir
+    treasure = put(tmp_path / "treasure" / "important.txt", age=99).parent
+    old = {
+        put(logs / "events.jsonl.2", age=99), put(logs / "p1.log", age=99), put(state / "artifacts" / "p1" / "1" / "a", age=99).parent
+    }  # fmt: skip
+    aged(state / "artifacts" / "p1" / "1", 99)
+    planted = {
+        logs / "events.jsonl.1": treasure,
+        logs / "p2.log": treasure / "important.txt",
+        state / "artifacts" / "p1" / "2": treasure,
+        state / "artifacts" / "p2": treasure,
+        state / "downloads" / "p3": tmp_path / "nowhere",
+    }
+    for link, target in planted.items():
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(target)
+    put(logs / "p3.log" / "x", age=99)
+    os.mkfifo(logs / "p4.log")
+    put(state / "artifacts" / "p4", age=99)
+    said = printed(ostler(settings, "--dry-run", "--json"))
+    done = ostler(settings)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not any(path.exists() for path in old)
+    assert all(link.is_symlink() for link in planted) and (treasure / "important.txt").exists()
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "removed: 1 artifacts, 1 events, 1 log; 3 B"
+    assert [line for line in lines if "events.jsonl.1" in line] == [
+        f"left alone: {logs / 'events.jsonl.1'} is a link to {treasure}, not Ostler's; if nobody needs it: rm {logs / 'events.jsonl.1'}"
+    ]
+    found = {Path(each["path"]): each["found"] for each in said["foreign"]}
+    assert found == {
+        **{link: f"a link to {target}" for link, target in planted.items()},
+        logs / "p3.log": "a directory",
+        logs / "p4.log": "no file",
+        state / "artifacts" / "p4": "a file",
+    }
+    assert printed(ostler(settings, "--json"))["foreign"] == said["foreign"]
+
+
+def test_what_is_ours_and_cannot_be_removed_is_a_fault_of_the_host(settings, monkeypatch):
+    """Exit 7 names it; the rest goes."""
+    known(settings, "p1", "p2")
+    stays, goes = put(settings.log_dir / "p1.log", age=99), put(settings.log_dir / "p2.log", age=99)
+    unlink = Path.unlink
+
+    def refusing(path: Path, **options: bool) -> None:
+        if path == stays:
+            raise PermissionError(1, "Operation not permitted", str(path))
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", refusing)
+    here = ["--state-dir", str(settings.state_dir), "--log-dir", str(settings.log_dir)]
+    assert cli.main(["gc", *here]) == 7
+    assert stays.exists() and not goes.exists()
 
 
 def test_where_nothing_is_nothing_is_made(tmp_path):

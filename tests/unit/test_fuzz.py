@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from core.domain.session import SessionState
 from core.envelope import EnvelopeFile
 from core.errors import BadInput, NewerSchema, StateCorrupt
-from core.events.history import JsonlHistory
+from core.events.recent import newest_first
 from core.events.tail import EventTail, read_events
 from core.process.channel import Framing, decode_down, decode_up
 from core.profiles.store import FileProfileStore
@@ -195,7 +195,7 @@ def event_lines(folder: Path, data: bytes) -> None:
     finally:
         tail.close()
     list(read_events(path))
-    list(JsonlHistory(path)._plans_and_commits())
+    list(newest_first(path, ("step_committed", "run_started")))
 
 
 def control(folder: Path, data: bytes) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from structlog.testing import capture_logs
+
 from core.clock import ManualClock
-from core.domain.events import StepCommitted, StepsPlanned, StepStarted
+from core.domain.events import StepCommitted, StepsPlanned, StepStarted, encode
 from core.domain.model import Announced, AttemptRecord
 from core.events.history import JsonlHistory
 from core.events.jsonl import JsonlSink
+from core.events.recent import newest_first
 
 FLAGS = {"sign up": "mail_created", "order": "order_placed"}
 
@@ -44,3 +47,43 @@ def test_plans_and_commits_come_back_by_nonce_across_a_rotation(tmp_path):
 def test_no_log_is_no_history(tmp_path):
     """A fresh state directory has nothing to announce."""
     assert JsonlHistory(tmp_path / "events.jsonl").announced([attempt("a", 1, 0.0)]) == {}
+
+
+def test_what_was_announced_before_several_rotations_comes_back(tmp_path):
+    """An attempt may outlast some parts of the log."""
+    path = tmp_path / "events.jsonl"
+    sink = JsonlSink(path, ManualClock(), max_bytes=1, keep=9)
+    for event in (
+        planned(10.0, 1),
+        committed(11.0, 1, "sign up"),
+        committed(12.0, 1, "order"),
+        committed(13.0, 9, "order"),
+    ):
+        sink.emit(event)
+    sink.close()
+    found = JsonlHistory(path).announced([attempt("a", 1, 9.0)])
+    assert found == {"a": Announced(flags=FLAGS, committed=frozenset({"sign up", "order"}))}
+
+
+def test_only_so_much_of_the_end_is_looked_at(tmp_path):
+    """Across parts, the newest first; a line that is cut by the limit is left out."""
+    path = tmp_path / "events.jsonl"
+    sink = JsonlSink(path, ManualClock(), max_bytes=300, keep=9)
+    commits = [committed(float(number), 1, "order") for number in range(10, 20)]
+    for event in commits:
+        sink.emit(event)
+    sink.close()
+    line = len(encode(commits[0]))
+    assert list(newest_first(path, ("step_committed",))) == commits[::-1]
+    assert list(newest_first(path, ("step_committed",), 4 * line)) == commits[:-5:-1]
+    assert list(newest_first(path, ("step_committed",), 4 * line - 1)) == commits[:-4:-1]
+    assert list(newest_first(path, ("step_started",))) == []
+
+
+def test_a_log_that_cannot_be_read_costs_announcements_only(tmp_path):
+    """It is said, and the run goes on."""
+    path = tmp_path / "events.jsonl"
+    path.mkdir()
+    with capture_logs() as logs:
+        assert JsonlHistory(path).announced([attempt("a", 1, 0.0)]) == {}
+    assert logs[0]["event"] == "events_not_read" and logs[0]["reason"] == "Is a directory"

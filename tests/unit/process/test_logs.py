@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import threading
 import warnings
 from pathlib import Path
 
@@ -13,8 +14,10 @@ import pytest
 import structlog
 
 from core.errors import DurableWriteFailed
+from core.line_tail import LineTail
 from core.logs import configure_orchestrator, configure_worker
 from core.redaction import Redactor
+from core.rotation import MOST_KEPT, rotated
 
 SECRET = "correct-horse-battery"
 
@@ -89,6 +92,46 @@ def test_the_orchestrators_log(tmp_path):
     file.close()
     structlog.get_logger().info("late")
     assert path.read_text("utf-8") == text
+
+
+def test_a_run_that_lasts_rotates_its_log(tmp_path):
+    """Before the next line, from any thread; whoever follows it reads every line once."""
+    path = tmp_path / "orchestrator.log"
+    file = configure_orchestrator(tmp_path, Redactor(), max_bytes=2000, keep=MOST_KEPT)
+    tail = LineTail(path)
+    threads = [threading.Thread(target=log_numbers, args=(first,)) for first in (0, 100, 200)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    file.close()
+    lines = []
+    while found := tail.read_new():
+        lines += [json.loads(line) for line in found]
+    tail.close()
+    assert sorted(line["number"] for line in lines) == list(range(300))
+    assert path.stat().st_size < 2200 and rotated(path, 5).stat().st_size < 2200
+
+
+def log_numbers(first: int) -> None:
+    for number in range(first, first + 100):
+        structlog.get_logger().info("counted", number=number)
+
+
+def test_a_log_that_cannot_be_rotated_is_written_on(tmp_path):
+    """No line is lost, and the log itself says why it grows; a log that was removed is made again."""
+    path = tmp_path / "orchestrator.log"
+    file = configure_orchestrator(tmp_path, Redactor(), max_bytes=400, keep=1)
+    (tmp_path / "orchestrator.log.1" / "in the way").mkdir(parents=True)
+    log_numbers(0)
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    assert [line["number"] for line in lines if line["event"] == "counted"] == list(range(100))
+    notes = [line for line in lines if line["event"] == "log_not_rotated"]
+    assert 0 < len(notes) < 50 and notes[0]["path"] == str(path)
+    path.unlink()
+    structlog.get_logger().info("again")
+    file.close()
+    assert json.loads(path.read_text("utf-8"))["event"] == "again"
 
 
 def test_a_workers_log_is_for_people():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from core.rotation import rotate
 from core.upkeep.log_lines import LevelFilter, LogReader
 
 INFO = b"2026-01-01T00:00:00Z [info     ] planned attempt=1"
@@ -102,4 +103,16 @@ def test_lines_longer_than_one_reading_come_whole(path):
     path.write_bytes(lines(b"x" * 3_000_000, b"y"))
     reader = LogReader(path)
     assert [len(line) for line in reader.last(9)] == [3_000_000, 1]
+    reader.close()
+
+
+def test_a_rotation_before_the_last_lines_are_read_shows_none_twice(path):
+    """What was the log when we looked is an older part by now, and is not read again as one."""
+    path.with_name("p1.log.1").write_bytes(lines(b"1"))
+    path.write_bytes(lines(b"2"))
+    reader = LogReader(path)
+    rotate(path, 1, keep=9)
+    path.write_bytes(lines(b"3"))
+    assert reader.last(9) == [b"1", b"2", b"3"]
+    assert reader.new() == []
     reader.close()
