@@ -54,7 +54,7 @@ from core.queue.remote import FETCH_LIMIT, MAX_FETCHED, RemoteFollower, RemoteRe
 from core.redaction import Redactor
 from core.state.orchestrator_lock import OrchestratorLock
 from core.state.sessions import FileSessionStore
-from core.workspaces.manager import WorkspaceManager
+from core.workspaces.files import FileWorkspaces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -254,7 +254,7 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
             reaper=ProcessReaper(),
             sessions=FileSessionStore(chosen.state_dir),
             locks=locks,
-            workspaces=WorkspaceManager(chosen.state_dir, holder=locks.holder),
+            workspaces=FileWorkspaces(chosen.state_dir, holder=locks.holder),
             events=everything,
             history=JsonlHistory(chosen.log_dir / "events.jsonl"),
             clock=clock,

@@ -18,15 +18,15 @@ import pytest
 from core.durable import sweep_temporaries
 from core.errors import HolderAlive, NoSpace, OutsideRoot, TemplateLive, WorkspaceCorrupt, WorkspaceError
 from core.workspaces import clone, live, marker, removal, scratch, verify, version
-from core.workspaces.manager import WorkspaceManager
+from core.workspaces.files import FileWorkspaces
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CHILDREN = CHECKOUT / "tests" / "children"
 
 
 @pytest.fixture
-def manager(state_dir: Path) -> WorkspaceManager:
-    return WorkspaceManager(state_dir)
+def manager(state_dir: Path) -> FileWorkspaces:
+    return FileWorkspaces(state_dir)
 
 
 @pytest.fixture(autouse=True)
@@ -216,7 +216,7 @@ def test_a_workspace_with_a_browser_is_neither_taken_nor_saved(manager, template
 def test_a_held_profile_is_no_template(state_dir: Path, template: Path):
     """Another profile's saved data may serve as a template, but not while that profile's lock is held."""
     held: set[str] = set()
-    manager = WorkspaceManager(state_dir, holder=lambda profile_id: profile_id if profile_id in held else None)
+    manager = FileWorkspaces(state_dir, holder=lambda profile_id: profile_id if profile_id in held else None)
     manager.save_back(manager.acquire("anna", 1, template=template))
     saved = state_dir / "profiles" / "anna" / "browser_profile"
     assert manager.acquire("bert", 1, template=saved).receipt.source == "template"
@@ -360,7 +360,7 @@ def test_a_kill_at_any_moment_leaves_nothing_half_visible(state_dir: Path, templ
             numbers = {(saved / "Default" / f"data-{n}").read_text() for n in range(30)}
             assert len(numbers) == 1
         fence += 1
-    manager = WorkspaceManager(state_dir)
+    manager = FileWorkspaces(state_dir)
     sweep_temporaries(state_dir)  # the orchestrator's, at its start
     manager.sweep(lambda _profile_id: False)
     assert list(root.iterdir()) == []
@@ -372,7 +372,7 @@ def test_a_kill_at_any_moment_leaves_nothing_half_visible(state_dir: Path, templ
 def test_the_sweep_leaves_a_clone_that_is_being_made(state_dir: Path):
     """A half-made copy of a profile whose lock is held belongs to somebody at work."""
     held = {"anna"}
-    manager = WorkspaceManager(state_dir, holder=lambda profile_id: profile_id if profile_id in held else None)
+    manager = FileWorkspaces(state_dir, holder=lambda profile_id: profile_id if profile_id in held else None)
     root = state_dir / "workspaces"
     for profile_id in ("anna", "be-rt"):
         (root / f".new-{profile_id}-4.abcdef01").mkdir(parents=True)

@@ -41,7 +41,7 @@ _NEW = ".new-"
 _REUSABLE = frozenset({WorkspaceState.VERIFIED, WorkspaceState.IN_USE})
 
 
-class WorkspaceManager:
+class FileWorkspaces:
     """Adapter of ``Workspaces``.
 
     Args:
