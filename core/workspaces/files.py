@@ -260,9 +260,8 @@ class FileWorkspaces:
         signs = live.evidence(source)
         if signs is not None:
             raise TemplateLive(source, signs)
-        if kind == "template":
-            receipt = msgspec.structs.replace(receipt, keyring_cookies=verify.keyring_cookies(data))
-        return receipt
+        lost = verify.keyring_cookies(data) if kind == "template" else 0
+        return msgspec.structs.replace(receipt, keyring_cookies=lost, browser=versions.written_by(source))
 
     def _source(self, profile_id: str, template: Path | None) -> tuple[Path | None, str]:
         saved = self._saved(profile_id)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from core.durable import sweep_temporaries
-from core.errors import HolderAlive, NoSpace, OutsideRoot, TemplateLive, WorkspaceCorrupt, WorkspaceError
+from core.errors import HolderAlive, NoSpace, OutsideRoot, TemplateLive, TooLarge, WorkspaceCorrupt, WorkspaceError
 from core.workspaces import clone, live, marker, removal, scratch, verify, version
 from core.workspaces.files import FileWorkspaces
 
@@ -97,6 +97,54 @@ def test_a_template_loses_caches_and_traces_and_nothing_else(manager, template: 
     assert receipt.skipped["Cache"] == receipt.skipped["Service Worker"] == 1
     assert receipt.skipped["symbolic links"] == 1
     assert receipt.keyring_cookies == 1
+
+
+def test_the_receipt_names_the_template_and_its_state(manager, template: Path):
+    """Where the data came from, which browser wrote it, and a hash that changes with what is copied, not with caches."""
+    version.record(template, "Chromium", "156.0.1")
+    receipt = manager.acquire("anna", 1, template=template).receipt
+    assert (receipt.template, receipt.browser) == (str(template), ("Chromium", "156.0.1"))
+    assert receipt.bytes == sum(
+        (template / name).stat().st_size for name in _files(manager.expected_user_data_dir("anna", 1))
+    )
+    (template / "Default/Cache/Cache_Data/f_000001").write_text("more of a cache")
+    assert clone.listing_hash(template, service_workers=False) == receipt.template_hash
+    (template / "Default/Login Data-wal").write_text("written to")
+    assert clone.listing_hash(template, service_workers=False) != receipt.template_hash
+
+
+def test_a_copy_that_is_too_large_is_refused_before_and_while_it_is_made(template: Path, tmp_path: Path):
+    """What is too large beforehand is not begun; what grows meanwhile is not finished."""
+    size = clone.copy(template, tmp_path / "one", kind="template", service_workers=False).bytes
+    with pytest.raises(TooLarge) as caught:
+        clone.copy(template, tmp_path / "two", kind="template", service_workers=False, limit=size - 1)
+    assert (caught.value.size, caught.value.limit) == (size, size - 1)
+    assert not (tmp_path / "two").exists()
+
+    def grow(copied: int) -> None:
+        with (template / "Default/Login Data").open("ab") as file:
+            file.truncate(size + 1)
+
+    with pytest.raises(TooLarge):
+        clone.copy(template, tmp_path / "two", kind="template", service_workers=False, limit=size, watch=grow)
+
+
+def test_a_file_on_a_bad_sector_is_listed(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A source that cannot be read to its end leaves no half file behind, and everything else is copied; also without ranges."""
+    real = os.read
+
+    def fail(descriptor: int, length: int) -> bytes:
+        if str(Path(f"/proc/self/fd/{descriptor}").readlink()).endswith("Default/Preferences"):
+            raise OSError(5, "Input/output error")
+        return real(descriptor, length)
+
+    monkeypatch.delattr(os, "copy_file_range")
+    monkeypatch.setattr(os, "read", fail)
+    receipt = clone.copy(template, tmp_path / "copy", kind="template", service_workers=False)
+    assert receipt.unreadable == ("Default/Preferences",)
+    assert receipt.files == 15
+    assert not (tmp_path / "copy/Default/Preferences").exists()
+    assert (tmp_path / "copy/Default/Cookies").read_bytes() == (template / "Default/Cookies").read_bytes()
 
 
 def test_the_clone_ended_well_and_the_template_is_untouched(manager, template: Path):
