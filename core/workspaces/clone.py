@@ -266,6 +266,9 @@ class _Copier:
                 return False
             finally:
                 os.close(writer)
+            # by it the manifest tells what was written to since
+            times = os.fstat(reader)
+            os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
         finally:
             os.close(reader)
         self.files += 1

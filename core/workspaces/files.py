@@ -8,7 +8,6 @@ saved, so that a later clone knows that it needs the login state.
 from __future__ import annotations
 
 import functools
-import os
 import secrets
 import time
 from pathlib import Path
@@ -26,7 +25,7 @@ from core.errors import (
     WorkspaceCorrupt,
     WorkspaceError,
 )
-from core.workspaces import clone, live, marker, removal, scratch, skip, swap, verify
+from core.workspaces import clone, live, manifest, marker, removal, scratch, skip, swap, verify
 from core.workspaces import version as versions
 from core.workspaces.marker import Marker
 from core.workspaces.port import Receipt, Workspace
@@ -38,6 +37,7 @@ USER_DATA = "user-data"
 BROWSER_PROFILE = "browser_profile"
 AHEAD = ".ahead"
 _NEW = ".new-"
+_SHOWN = 5
 _REUSABLE = frozenset({WorkspaceState.VERIFIED, WorkspaceState.IN_USE})
 
 
@@ -125,7 +125,7 @@ class FileWorkspaces:
         self._refuse_corrupt(data)
         if found.browser is not None:
             versions.record(data, *found.browser)
-        files, size = _measure(data)
+        files, size = manifest.write(data)
         # from here on nobody may take this workspace over: its data is about to become the profile's
         marker.write(workspace.root, found.after(WorkspaceEvent.RELEASED))
         self._swap_in(data, workspace.profile_id)
@@ -148,6 +148,7 @@ class FileWorkspaces:
         self._refuse_corrupt(copy)
         if found.browser is not None:
             versions.record(copy, *found.browser)
+        manifest.write(copy)
         self._swap_in(copy, workspace.profile_id)
         return receipt
 
@@ -238,8 +239,9 @@ class FileWorkspaces:
                 marker.write(hidden, made)
                 receipt = self._fill(hidden / USER_DATA, source, kind)
                 made = made.after(WorkspaceEvent.CLONED)
+                findings = _changed(hidden / USER_DATA) if kind == "profile" else []
                 clone.forget_crash(hidden / USER_DATA)
-                findings = verify.findings(hidden / USER_DATA)
+                findings += verify.findings(hidden / USER_DATA)
                 if not findings:
                     made = made.after(WorkspaceEvent.VERIFIED)
                     marker.write(hidden, made)
@@ -368,9 +370,8 @@ def _is_user_data_dir(path: Path) -> bool:
     return path.is_dir() and any((path / name).exists() for name in ("Default", "Local State", "Last Version"))
 
 
-def _measure(directory: Path) -> tuple[int, int]:
-    files = size = 0
-    for here, _, names in os.walk(directory):
-        files += len(names)
-        size += sum((Path(here) / name).stat().st_size for name in names)
-    return files, size
+def _changed(data: Path) -> list[str]:
+    """Say what in a profile's own data is not what was saved, the first few of it."""
+    changed = manifest.differences(data) or []
+    more = [f"and {len(changed) - _SHOWN} more"] if len(changed) > _SHOWN else []
+    return [*map(str, changed[:_SHOWN]), *more]
