@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from core.domain.session import SessionState
 from core.domain.validation import require_id
 from core.envelope import EnvelopeFile
+from core.errors import StateCorrupt
 from core.state.port import Stored
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class FileSessionStore:
         found = self._file(profile_id).read()
         if found is None:
             return None
+        if found.value.profile_id != profile_id:
+            raise StateCorrupt(self._path(profile_id), f"it belongs to profile {found.value.profile_id!r}")
         return Stored(value=found.value, fence=found.fence, generation=found.generation, recovered=found.recovered)
 
     def write(self, session: SessionState, *, fence: int) -> int:
@@ -42,5 +45,12 @@ class FileSessionStore:
         """Remove the session and its previous generation; whether there was one."""
         return self._file(profile_id).delete()
 
+    def damage(self, profile_id: str) -> list[str]:
+        """Return what is wrong with a session's file or the one before it; nothing is changed."""
+        return self._file(profile_id).damage()
+
     def _file(self, profile_id: str) -> EnvelopeFile[SessionState]:
-        return EnvelopeFile(self._directory / f"{require_id(profile_id)}.json", SessionState)
+        return EnvelopeFile(self._path(profile_id), SessionState)
+
+    def _path(self, profile_id: str) -> Path:
+        return self._directory / f"{require_id(profile_id)}.json"
