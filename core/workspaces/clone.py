@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from core import durable
 from core.errors import NoSpace, TooLarge, WorkspaceError
 from core.workspaces import skip
 from core.workspaces.port import Receipt
@@ -153,8 +154,8 @@ def forget_crash(user_data_dir: Path) -> None:
     """
     for path in user_data_dir.glob("*/Preferences"):
         try:
-            preferences = json.loads(path.read_bytes())
-        except (OSError, ValueError):
+            preferences = json.loads(durable.bytes_of(path) or b"")
+        except (OSError, ValueError, RecursionError):
             continue
         if not isinstance(preferences, dict):
             continue

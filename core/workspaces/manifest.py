@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from core import durable
-from core.errors import NewerSchema, OstlerError, StateCorrupt, WorkspaceError
+from core import durable, sealed
+from core.errors import OstlerError, StateCorrupt, WorkspaceError
 from core.text import encodable
 from core.workspaces import skip
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAME = ".ostler-manifest.json"
-_SCHEMA = 1
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -50,18 +49,7 @@ class _Entry(msgspec.Struct, frozen=True, array_like=True):
     sha256: str
 
 
-class _Head(msgspec.Struct):
-    schema: int
-
-
-class _OnDisk(msgspec.Struct):
-    schema: int
-    sha256: str
-    files: msgspec.Raw
-
-
 _Entries = dict[str, _Entry]
-_DECODER = msgspec.json.Decoder(_Entries)
 
 
 def write(user_data_dir: Path, *, afresh: bool = False) -> tuple[int, int]:
@@ -82,7 +70,7 @@ def write(user_data_dir: Path, *, afresh: bool = False) -> tuple[int, int]:
     if not afresh:
         # without one that can be used, every file is read
         with contextlib.suppress(OstlerError):
-            known = _read(user_data_dir) or {}
+            known = sealed.read(user_data_dir / NAME, _Entries) or {}
     entries: _Entries = {}
     try:
         for name, path, found in _files(user_data_dir):
@@ -92,9 +80,7 @@ def write(user_data_dir: Path, *, afresh: bool = False) -> tuple[int, int]:
             entries[name] = entry
     except OSError as exc:
         raise WorkspaceError(f"{exc.filename or user_data_dir} could not be read: {exc.strerror or exc}") from exc
-    payload = msgspec.json.encode(entries)
-    on_disk = _OnDisk(_SCHEMA, _checksum(_SCHEMA, payload), msgspec.Raw(payload))
-    durable.write_bytes(user_data_dir / NAME, msgspec.json.encode(on_disk), fsync=False)
+    durable.write_bytes(user_data_dir / NAME, sealed.seal(entries), fsync=False)
     return len(entries), sum(entry.size for entry in entries.values())
 
 
@@ -113,9 +99,9 @@ def differences(user_data_dir: Path, *, deep: bool = False) -> list[Difference] 
         NewerSchema: the manifest is from a newer version.
     """
     try:
-        entries = _read(user_data_dir)
+        entries = sealed.read(user_data_dir / NAME, _Entries)
     except StateCorrupt as exc:
-        return [Difference(NAME, exc.reason)]
+        return [Difference(NAME, f"it is damaged: {exc.reason}")]
     if entries is None:
         return None
     found = _compared(entries, user_data_dir, deep=deep)
@@ -177,33 +163,3 @@ def _refuse(error: OSError) -> None:
 def _hash(path: str) -> str:
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - see above
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _checksum(schema: int, payload: bytes) -> str:
-    return hashlib.sha256(b"%d:" % schema + payload).hexdigest()
-
-
-def _read(user_data_dir: Path) -> _Entries | None:
-    """Return what is listed, None if there is no manifest.
-
-    Raises:
-        StateCorrupt: it is damaged.
-        NewerSchema: it is from a newer version.
-    """
-    path = user_data_dir / NAME
-    try:
-        data = durable.bytes_of(path)
-    except OSError as exc:
-        raise StateCorrupt(path, f"it cannot be read ({exc.strerror or exc})") from exc
-    if data is None:
-        return None
-    try:
-        schema = msgspec.json.decode(data, type=_Head).schema
-        if schema > _SCHEMA:
-            raise NewerSchema(path, found=schema, known=_SCHEMA)
-        on_disk = msgspec.json.decode(data, type=_OnDisk)
-        if on_disk.sha256 != _checksum(schema, bytes(on_disk.files)):
-            raise StateCorrupt(path, "it is damaged: its checksum does not match")
-        return _DECODER.decode(on_disk.files)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise StateCorrupt(path, "it is damaged: not what Ostler writes") from None

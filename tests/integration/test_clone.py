@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import structlog.testing
 
 from core.durable import sweep_temporaries
 from core.errors import HolderAlive, NoSpace, OutsideRoot, TemplateLive, TooLarge, WorkspaceCorrupt, WorkspaceError
@@ -415,6 +416,70 @@ def test_a_kill_at_any_moment_leaves_nothing_half_visible(state_dir: Path, templ
     assert scratch.strays(root, set()) == []
     manager.discard(manager.acquire("anna", fence, template=template))
     assert not [path.name for path in saved.parent.iterdir() if path.name not in {"browser_profile", ".ahead"}]
+
+
+def _used(manager: WorkspaceManager, fence: int, template: Path | None = None):
+    """A workspace that a browser has run in."""
+    workspace = manager.acquire("anna", fence, template=template)
+    manager.mark_in_use(workspace, "Chromium", "156.0")
+    return workspace
+
+
+@pytest.mark.parametrize("place", [".ahead", "browser_profile/.ostler-swap"])
+@pytest.mark.parametrize("content", [b"", b"\xff\0", b"0" * 40, "directory", "pipe", "nowhere"])
+def test_where_a_mark_is_damaged_the_login_state_is_restored(manager, state_dir: Path, template: Path, place, content):
+    """Whether a browser went further than what is saved cannot be told any more: then it may have, and that is said."""
+    manager.save_back(_used(manager, 1, template))
+    assert not manager.acquire("anna", 2, template=None).rebuilt
+    path = state_dir / "profiles" / "anna" / place
+    path.unlink()
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content == "pipe":
+        os.mkfifo(path)
+    elif content == "nowhere":
+        path.symlink_to("nowhere")
+    else:
+        path.mkdir()
+    manager.discard_profile("anna")
+    with structlog.testing.capture_logs() as said:
+        assert manager.acquire("anna", 3, template=None).rebuilt
+    assert [(line["event"], line["path"]) for line in said] == [("mark_damaged", str(path))]
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", "flipped", "pipe", "directory", "another's"])
+def test_a_workspace_with_a_damaged_marker_is_not_taken_over(manager, state_dir: Path, content):
+    """What is not known about a crashed attempt's copy cannot be relied on: it is cloned anew, and that is said."""
+    path = _used(manager, 1).root / marker.NAME
+    if content == "another's":
+        theirs = manager.acquire("bert", 1, template=None)
+        path.write_bytes((theirs.root / marker.NAME).read_bytes())
+    elif content in ("pipe", "directory"):
+        path.unlink()
+        os.mkfifo(path) if content == "pipe" else path.mkdir()
+    else:
+        path.write_bytes(path.read_bytes().replace(b"156", b"157") if content == "flipped" else content)
+    with structlog.testing.capture_logs() as said:
+        again = manager.acquire("anna", 2, template=None)
+    assert again.receipt.source == "empty"
+    assert [line["event"] for line in said] == ["workspace_not_taken_over"]
+    assert [entry.name for entry in (state_dir / "workspaces").glob("anna-*")] == ["anna-2"]
+
+
+@pytest.mark.parametrize("kind", ["file", "pipe", "nowhere"])
+def test_saved_data_that_is_no_directory_is_said(manager, state_dir: Path, template: Path, kind: str):
+    """It is neither taken for "nothing saved yet" nor replaced by the template."""
+    manager.save_back(manager.acquire("anna", 1, template=template))
+    saved = state_dir / "profiles" / "anna" / "browser_profile"
+    shutil.rmtree(saved)
+    if kind == "file":
+        saved.touch()
+    elif kind == "pipe":
+        os.mkfifo(saved)
+    else:
+        saved.symlink_to("nowhere")
+    with pytest.raises(WorkspaceCorrupt, match="it is no directory"):
+        manager.acquire("anna", 2, template=template)
 
 
 def test_the_sweep_leaves_a_clone_that_is_being_made(state_dir: Path):
