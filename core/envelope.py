@@ -211,24 +211,34 @@ class EnvelopeFile(Generic[T]):
         sync_directory(self._path.parent)
         return generation
 
-    def damage(self) -> list[str]:
-        """Return what is wrong with either generation, one sentence each that names the file; nothing is changed."""
-        found: list[str] = []
-        generations: dict[Path, int] = {}
+    def look(self) -> tuple[Envelope[T] | None, list[str]]:
+        """Return what a read would give, None if nothing, and what is wrong with either generation; nothing is changed.
+
+        Each sentence names the file. With nothing to give and something wrong, a read would raise.
+        """
+        wrong: list[str] = []
+        whole: dict[Path, Envelope[T]] = {}
+        refused: set[Path] = set()
         for path in (self._path, self._previous):
             try:
                 data = bytes_of(path)
                 if data is not None:
-                    generations[path] = self._parse(path, data).generation
-            except (_Damaged, OSError, StateCorrupt, NewerSchema) as exc:
-                reason = exc.strerror or str(exc) if isinstance(exc, OSError) else str(exc)
-                found.append(reason if isinstance(exc, (StateCorrupt, NewerSchema)) else f"{path} is damaged: {reason}")
-        current, previous = generations.get(self._path), generations.get(self._previous)
-        if current is not None and previous is not None and previous > current:
-            found.append(f"{self._path} is damaged: {self._older(current, previous)}")
-        elif current is None and previous is not None and not found:
-            found.append(f"{self._path} is missing")
-        return found
+                    whole[path] = self._parse(path, data)
+            except _Damaged as exc:
+                wrong.append(f"{path} is damaged: {exc}")
+            except (StateCorrupt, NewerSchema) as exc:
+                wrong.append(str(exc))
+                refused.add(path)
+            except OSError as exc:
+                wrong.append(f"{path} is damaged: it cannot be read ({exc.strerror})")
+                refused.add(path)
+        current, previous = whole.get(self._path), whole.get(self._previous)
+        if current is not None and previous is not None and previous.generation > current.generation:
+            wrong.append(f"{self._path} is damaged: {self._older(current.generation, previous.generation)}")
+            return None, wrong
+        if current is not None or previous is None or self._path in refused:
+            return current, wrong
+        return msgspec.structs.replace(previous, recovered=True), wrong or [f"{self._path} is missing"]
 
     def _expect_newest(self, found: Envelope[T]) -> Envelope[T]:
         """Return what was found if it is not older than the previous generation.

@@ -37,7 +37,7 @@ class FileLoginStateStore:
         if found is None:
             return None
         if found.value.profile_id not in (profile_id, ""):
-            raise StateCorrupt(self._path(profile_id), f"it belongs to profile {found.value.profile_id!r}")
+            raise self._foreign(profile_id, found.value)
         fields = {name: getattr(found.value, name) for name in LoginState.__struct_fields__}
         return Stored(
             value=LoginState(**fields), fence=found.fence, generation=found.generation, recovered=found.recovered
@@ -52,9 +52,15 @@ class FileLoginStateStore:
         owned = _OnDisk(profile_id=profile_id, **msgspec.structs.asdict(state))
         return self._file(profile_id).write(owned, fence=fence)
 
-    def damage(self, profile_id: str) -> list[str]:
-        """Return what is wrong with a login state's file or the one before it; nothing is changed."""
-        return self._file(profile_id).damage()
+    def look(self, profile_id: str) -> tuple[bool, list[str]]:
+        """Return whether a read would give something or nothing, but not raise, and what is wrong; nothing is changed."""
+        found, wrong = self._file(profile_id).look()
+        if found is not None and found.value.profile_id not in (profile_id, ""):
+            return False, [*wrong, str(self._foreign(profile_id, found.value))]
+        return found is not None or not wrong, wrong
+
+    def _foreign(self, profile_id: str, found: _OnDisk) -> StateCorrupt:
+        return StateCorrupt(self._path(profile_id), f"it belongs to profile {found.profile_id!r}")
 
     def _file(self, profile_id: str) -> EnvelopeFile[_OnDisk]:
         return EnvelopeFile(self._path(profile_id), _OnDisk)

@@ -30,7 +30,7 @@ class FileSessionStore:
         if found is None:
             return None
         if found.value.profile_id != profile_id:
-            raise StateCorrupt(self._path(profile_id), f"it belongs to profile {found.value.profile_id!r}")
+            raise self._foreign(profile_id, found.value)
         return Stored(value=found.value, fence=found.fence, generation=found.generation, recovered=found.recovered)
 
     def write(self, session: SessionState, *, fence: int) -> int:
@@ -45,9 +45,15 @@ class FileSessionStore:
         """Remove the session and its previous generation; whether there was one."""
         return self._file(profile_id).delete()
 
-    def damage(self, profile_id: str) -> list[str]:
-        """Return what is wrong with a session's file or the one before it; nothing is changed."""
-        return self._file(profile_id).damage()
+    def look(self, profile_id: str) -> tuple[bool, list[str]]:
+        """Return whether a read would give something or nothing, but not raise, and what is wrong; nothing is changed."""
+        found, wrong = self._file(profile_id).look()
+        if found is not None and found.value.profile_id != profile_id:
+            return False, [*wrong, str(self._foreign(profile_id, found.value))]
+        return found is not None or not wrong, wrong
+
+    def _foreign(self, profile_id: str, found: SessionState) -> StateCorrupt:
+        return StateCorrupt(self._path(profile_id), f"it belongs to profile {found.profile_id!r}")
 
     def _file(self, profile_id: str) -> EnvelopeFile[SessionState]:
         return EnvelopeFile(self._path(profile_id), SessionState)

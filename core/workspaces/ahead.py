@@ -38,18 +38,27 @@ def is_set(saved: Path) -> bool:
     """Whether a browser went on from this very data. If the mark or the data's name is damaged, one may have: restoring a
     login state that was not lost does no harm.
     """
-    path = saved.with_name(NAME)
-    try:
-        data = durable.bytes_of(path)
-    except OSError:
-        data = b""
-    if data is None:
+    marked, name = _marked(saved), _name_of(saved)
+    if marked is None:
         return False
-    marked, name = data.decode("ascii", "replace"), _name_of(saved)
     if _is_name(marked) and _is_name(name):
         return marked == name
-    log.warning("mark_damaged", path=str(saved / swap.TOKEN if _is_name(marked) else path))
+    log.warning("mark_damaged", path=str(saved / swap.TOKEN if _is_name(marked) else saved.with_name(NAME)))
     return True
+
+
+def is_damaged(saved: Path) -> bool:
+    """Whether the mark is there, and says nothing that can be understood."""
+    marked = _marked(saved)
+    return marked is not None and not _is_name(marked)
+
+
+def _marked(saved: Path) -> str | None:
+    try:
+        data = durable.bytes_of(saved.with_name(NAME))
+    except OSError:
+        return _DAMAGED
+    return None if data is None else data.decode("ascii", "replace")
 
 
 def _name_of(saved: Path) -> str:

@@ -100,8 +100,10 @@ def recover(target: Path, remove: Callable[[Path], None], *, exchange: Callable[
     if not pending(target):
         return False
     name = _recorded(target)
+    if not name:
+        log.warning("swap_record_damaged", path=str(_intent(target)), kept=str(target))
     try:
-        if name is not None and _token_or_damaged(_incoming(target)) == name:
+        if name and _token_or_damaged(_incoming(target)) == name:
             _finish(target, remove, exchange)
         else:
             # it had not begun, or it is done; what lies beside the target is not needed any more
@@ -114,6 +116,21 @@ def recover(target: Path, remove: Callable[[Path], None], *, exchange: Callable[
 def pending(target: Path) -> bool:
     """Whether a swap of this target was begun and not finished."""
     return os.path.lexists(_intent(target))
+
+
+def damage(target: Path) -> list[str]:
+    """Return what is wrong with the marks that swaps have left, one sentence each; nothing is changed."""
+    wrong = []
+    try:
+        if pending(target) and not _recorded(target):
+            wrong.append(f"{_intent(target)} is damaged: it names no swap")
+    except StateCorrupt as exc:
+        wrong.append(str(exc))
+    try:
+        token(target)
+    except StateCorrupt as exc:
+        wrong.append(str(exc))
+    return wrong
 
 
 def sync_file_system(path: Path) -> None:
@@ -200,8 +217,8 @@ def _check(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_CHECK]
 
 
-def _recorded(target: Path) -> str | None:
-    """Return the token of the swap that was begun, None if its record is damaged.
+def _recorded(target: Path) -> str:
+    """Return the token of the swap that was begun, empty if its record is damaged.
 
     Raises:
         StateCorrupt: the record is no file.
@@ -213,10 +230,7 @@ def _recorded(target: Path) -> str | None:
         raise StateCorrupt(path, f"it cannot be read ({exc.strerror or exc})") from exc
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         name = ""
-    if is_token(name):
-        return name
-    log.warning("swap_record_damaged", path=str(path), kept=str(target))
-    return None
+    return name if is_token(name) else ""
 
 
 def _token_or_damaged(directory: Path) -> str:

@@ -418,7 +418,7 @@ def test_a_kill_at_any_moment_leaves_nothing_half_visible(state_dir: Path, templ
     assert not [path.name for path in saved.parent.iterdir() if path.name not in {"browser_profile", ".ahead"}]
 
 
-def _used(manager: WorkspaceManager, fence: int, template: Path | None = None):
+def _used(manager: FileWorkspaces, fence: int, template: Path | None = None):
     """A workspace that a browser has run in."""
     workspace = manager.acquire("anna", fence, template=template)
     manager.mark_in_use(workspace, "Chromium", "156.0")

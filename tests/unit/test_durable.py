@@ -272,7 +272,7 @@ def test_two_generations_that_changed_places_are_not_believed(file, path):
     """An older version in the newest one's place would undo what was acknowledged: it is neither read nor replaced."""
     for number in range(1, 4):
         file.write({"n": number}, fence=1)
-    assert file.damage() == []
+    assert file.look() == (file.read(), [])
     previous = path.with_name(path.name + ".prev")
     current, before = path.read_bytes(), previous.read_bytes()
     path.write_bytes(before)
@@ -282,7 +282,9 @@ def test_two_generations_that_changed_places_are_not_believed(file, path):
     with pytest.raises(StateCorrupt):
         file.write({"n": 4}, fence=1)
     assert (path.read_bytes(), previous.read_bytes()) == (before, current)
-    assert len(file.damage()) == 1
+    found, (said,) = file.look()
+    assert found is None
+    assert f"{path} is damaged: it is generation 2" in said
     previous.unlink()
     assert file.read().value == {"n": 2}
 
@@ -299,8 +301,11 @@ def test_damage_is_said_without_a_change(file, path, which, damage):
     else:
         target.unlink()
         target.mkdir() if damage == "directory" else target.symlink_to("nowhere")
-    (said,) = file.damage()
+    found, (said,) = file.look()
     assert str(target) in said
+    # a read falls back for what is torn, and not for what is newer or no file
+    usable = which.endswith(".prev") or damage in (b"", b"\0\0")
+    assert (None if found is None else found.value["n"]) == ((3 if which.endswith(".prev") else 2) if usable else None)
     assert {each.name for each in path.parent.iterdir()} == {"p1.json", "p1.json.prev"}
 
 
@@ -309,9 +314,10 @@ def test_a_missing_newest_generation_is_said(file, path):
     file.write({"n": 1}, fence=1)
     file.write({"n": 2}, fence=1)
     path.unlink()
-    assert file.damage() == [f"{path} is missing"]
+    found, said = file.look()
+    assert (found.value, found.recovered, said) == ({"n": 1}, True, [f"{path} is missing"])
     path.with_name(path.name + ".prev").unlink()
-    assert file.damage() == []
+    assert file.look() == (None, [])
 
 
 def test_a_newer_schema_is_not_touched(file, path):
