@@ -55,7 +55,7 @@ from core.redaction import Redactor
 from core.state.orchestrator_lock import OrchestratorLock
 from core.state.sessions import FileSessionStore
 from core.text import visible
-from core.workspaces.manager import WorkspaceManager
+from core.workspaces.files import FileWorkspaces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -257,7 +257,7 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
             reaper=ProcessReaper(),
             sessions=FileSessionStore(chosen.state_dir),
             locks=locks,
-            workspaces=WorkspaceManager(chosen.state_dir, holder=locks.holder),
+            workspaces=FileWorkspaces(chosen.state_dir, holder=locks.holder),
             events=everything,
             history=JsonlHistory(chosen.log_dir / "events.jsonl"),
             clock=clock,

@@ -104,7 +104,7 @@ async def _attempt(hello: Hello, channel: WorkerChannel) -> Outcome:
     from core.state.login_state import FileLoginStateStore
     from core.state.selector_cache import FileSelectorCache
     from core.state.sessions import FileSessionStore
-    from core.workspaces.manager import WorkspaceManager
+    from core.workspaces.files import FileWorkspaces
     from workers.artifacts import FileArtifacts
     from workers.failure import hide_typed
     from workers.output import mask_output
@@ -124,7 +124,7 @@ async def _attempt(hello: Hello, channel: WorkerChannel) -> Outcome:
         profiles=FileProfileStore(state_dir),
         stores=Stores(FileSessionStore(state_dir), FileLoginStateStore(state_dir)),
         selectors=FileSelectorCache(state_dir),
-        workspaces=WorkspaceManager(state_dir, holder=locks.holder),
+        workspaces=FileWorkspaces(state_dir, holder=locks.holder),
         browsers=_Browsers(hello.settings),
         artifacts=FileArtifacts(state_dir),
         control=channel,

@@ -202,6 +202,8 @@ def bytes_of(path: Path) -> bytes | None:
             raise NotAFile(errno.EINVAL, "it is no regular file", str(path))
         return path.read_bytes()
     except FileNotFoundError:
+        if path.is_symlink():  # somebody's file was meant to be there
+            raise NotAFile(errno.ENOENT, "it is a link that leads nowhere", str(path)) from None
         return None
 
 

@@ -95,7 +95,8 @@ class EnvelopeFile(Generic[T]):
         """Return what is stored, None if nothing is. Damaged bytes are copied to ``<name>.corrupt-<n>``.
 
         Raises:
-            StateCorrupt: both generations are damaged or unreadable, or the payload is whole and yet no ``T``.
+            StateCorrupt: both generations are damaged or unreadable, or the payload is whole and yet no ``T``, or the previous
+                generation is the newer one.
             NewerSchema: the file says so, whole or not: if in doubt, it is not ours to judge.
         """
         try:
@@ -110,7 +111,7 @@ class EnvelopeFile(Generic[T]):
         reason = "missing"
         if current is not None:
             try:
-                return self._parse(self._path, current)
+                return self._expect_newest(self._parse(self._path, current))
             except _Damaged as exc:
                 reason = str(exc)
                 # The damaged file stays where it is, too, so a full disk must not keep anybody from the good version.
@@ -210,6 +211,62 @@ class EnvelopeFile(Generic[T]):
         sync_directory(self._path.parent)
         return generation
 
+    def look(self) -> tuple[Envelope[T] | None, list[str]]:
+        """Return what a read would give, None if nothing, and what is wrong with either generation; nothing is changed.
+
+        Each sentence names the file. With nothing to give and something wrong, a read would raise.
+        """
+        wrong: list[str] = []
+        whole: dict[Path, Envelope[T]] = {}
+        refused: set[Path] = set()
+        for path in (self._path, self._previous):
+            try:
+                data = bytes_of(path)
+                if data is not None:
+                    whole[path] = self._parse(path, data)
+            except _Damaged as exc:
+                wrong.append(f"{path} is damaged: {exc}")
+            except (StateCorrupt, NewerSchema) as exc:
+                wrong.append(str(exc))
+                refused.add(path)
+            except OSError as exc:
+                wrong.append(f"{path} is damaged: it cannot be read ({exc.strerror})")
+                refused.add(path)
+        current, previous = whole.get(self._path), whole.get(self._previous)
+        if current is not None and previous is not None and previous.generation > current.generation:
+            wrong.append(f"{self._path} is damaged: {self._older(current.generation, previous.generation)}")
+            return None, wrong
+        if current is not None or previous is None or self._path in refused:
+            return current, wrong
+        return msgspec.structs.replace(previous, recovered=True), wrong or [f"{self._path} is missing"]
+
+    def _expect_newest(self, found: Envelope[T]) -> Envelope[T]:
+        """Return what was found if it is not older than the previous generation.
+
+        Raises:
+            StateCorrupt: it is; the two have changed places, or somebody brought an old one back.
+        """
+        newest = self._generation_in(self._previous)
+        # a writer may have been at work between the two looks; then a third one shows its newer version
+        if newest > found.generation and found.generation == self._generation_in(self._path):
+            raise StateCorrupt(self._path, self._older(found.generation, newest))
+        return found
+
+    def _older(self, current: int, previous: int) -> str:
+        name = self._previous.name
+        return (
+            f"it is generation {current}, but {name} is generation {previous}; "
+            f"if they changed places, change them back, and if this one is meant, remove {name}"
+        )
+
+    def _generation_in(self, path: Path) -> int:
+        """Return the generation of a file, 0 if it has none that can be believed."""
+        try:
+            data = bytes_of(path)
+            return 0 if data is None else self._opened(path, data).generation
+        except (_Damaged, OSError, NewerSchema):
+            return 0
+
     def _keep_previous(self) -> None:
         """Make the current version the previous one, without a moment in which either name is missing."""
         second = temporary_name(self._path)
@@ -228,6 +285,16 @@ class EnvelopeFile(Generic[T]):
         write_bytes(aside, damaged)
 
     def _parse(self, path: Path, data: bytes) -> Envelope[T]:
+        disk = self._opened(path, data)
+        try:
+            value = self._decoder.decode(bytes(disk.payload))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+            # Whole, so it is what somebody meant to write: falling back to an older version would lose it.
+            raise StateCorrupt(path, str(exc)) from None
+        return Envelope(value=value, generation=disk.generation, fence=disk.fence)
+
+    def _opened(self, path: Path, data: bytes) -> _OnDisk:
+        """Return an envelope that is whole, its payload unread."""
         try:
             head = msgspec.json.decode(data, type=_Head)
         except msgspec.MsgspecError as exc:
@@ -242,15 +309,9 @@ class EnvelopeFile(Generic[T]):
             disk = msgspec.json.decode(data, type=_OnDisk)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise _Damaged("not an envelope") from None
-        payload = bytes(disk.payload)
-        if disk.sha256 != _checksum(disk.schema, disk.generation, disk.fence, payload):
+        if disk.sha256 != _checksum(disk.schema, disk.generation, disk.fence, bytes(disk.payload)):
             raise _Damaged("the checksum does not match")
-        try:
-            value = self._decoder.decode(payload)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-            # Whole, so it is what somebody meant to write: falling back to an older version would lose it.
-            raise StateCorrupt(path, str(exc)) from None
-        return Envelope(value=value, generation=disk.generation, fence=disk.fence)
+        return disk
 
     def _take_turn(self) -> int | None:
         """Be the only writer until the descriptor is closed; None: there is no file yet, or no such lock here.

@@ -78,6 +78,13 @@ class BadInput(OstlerError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
+class BadArgument(BadInput, ValueError):
+    """An argument of a call is wrong; nothing was changed."""
+
+    def __init__(self, name: str, *, expected: str, found: object, hint: str = "") -> None:
+        super().__init__([Problem(place=name, expected=expected, found=repr(found)[:64], hint=hint)])
+
+
 class HostFailed(OstlerError):
     """The host could not do its part, and nothing was launched; the message says what."""
 
@@ -276,6 +283,16 @@ class NoSpace(WorkspaceError):
         self.needed = needed
         self.free = free
         super().__init__(f"{path} needs {needed} bytes, {free} are free")
+
+
+class TooLarge(WorkspaceError):
+    """The copy would be, or became, larger than is allowed."""
+
+    def __init__(self, path: Path, *, size: int, limit: int) -> None:
+        self.path = path
+        self.size = size
+        self.limit = limit
+        super().__init__(f"a copy of {path} would have {size} bytes, {limit} are allowed")
 
 
 class OutsideRoot(WorkspaceError):

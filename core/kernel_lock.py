@@ -125,7 +125,8 @@ def _is_locked(path: Path) -> bool:
             return True
         return False
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        # opening a pipe would wait for its other end
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError:
         return False
     try:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from core.domain.validation import require_id
 from core.envelope import EnvelopeFile
+from core.errors import StateCorrupt
 from core.state.port import LoginState, Stored
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+class _OnDisk(LoginState, frozen=True, kw_only=True):
+    """With its owner: one account's login must never be put into another's browser. Empty: nobody has said."""
+
+    profile_id: str = ""
 
 
 class FileLoginStateStore:
@@ -27,7 +36,12 @@ class FileLoginStateStore:
         found = self._file(profile_id).read()
         if found is None:
             return None
-        return Stored(value=found.value, fence=found.fence, generation=found.generation, recovered=found.recovered)
+        if found.value.profile_id not in (profile_id, ""):
+            raise self._foreign(profile_id, found.value)
+        fields = {name: getattr(found.value, name) for name in LoginState.__struct_fields__}
+        return Stored(
+            value=LoginState(**fields), fence=found.fence, generation=found.generation, recovered=found.recovered
+        )
 
     def write(self, profile_id: str, state: LoginState, *, fence: int) -> int:
         """Make it durable; return its generation.
@@ -35,7 +49,21 @@ class FileLoginStateStore:
         Raises:
             Fenced, DurableWriteFailed, StateCorrupt, NewerSchema: nothing changed.
         """
-        return self._file(profile_id).write(state, fence=fence)
+        owned = _OnDisk(profile_id=profile_id, **msgspec.structs.asdict(state))
+        return self._file(profile_id).write(owned, fence=fence)
 
-    def _file(self, profile_id: str) -> EnvelopeFile[LoginState]:
-        return EnvelopeFile(self._directory / require_id(profile_id) / "session.json", LoginState)
+    def look(self, profile_id: str) -> tuple[bool, list[str]]:
+        """Return whether a read would give something or nothing, but not raise, and what is wrong; nothing is changed."""
+        found, wrong = self._file(profile_id).look()
+        if found is not None and found.value.profile_id not in (profile_id, ""):
+            return False, [*wrong, str(self._foreign(profile_id, found.value))]
+        return found is not None or not wrong, wrong
+
+    def _foreign(self, profile_id: str, found: _OnDisk) -> StateCorrupt:
+        return StateCorrupt(self._path(profile_id), f"it belongs to profile {found.profile_id!r}")
+
+    def _file(self, profile_id: str) -> EnvelopeFile[_OnDisk]:
+        return EnvelopeFile(self._path(profile_id), _OnDisk)
+
+    def _path(self, profile_id: str) -> Path:
+        return self._directory / require_id(profile_id) / "session.json"

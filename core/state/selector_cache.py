@@ -5,10 +5,13 @@ The rules are pure functions on the cache's content; the file and the in-memory 
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import hashlib
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
+import structlog
 from filelock import FileLock, Timeout
 
 from core.durable import bytes_of, ensure_directory, write_bytes
@@ -24,6 +27,7 @@ MAX_ENTRIES = 2000
 _SCHEMA = 1
 _LOCK_TIMEOUT = 60.0
 _POLL_INTERVAL = 0.01
+log = structlog.get_logger(__name__)
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,8 +57,19 @@ class _Head(msgspec.Struct):
 
 
 class _OnDisk(msgspec.Struct, kw_only=True):
+    """``sha256`` covers the entries' bytes as they stand in the file; empty: nobody has counted."""
+
     schema: int = _SCHEMA
+    sha256: str = ""
+    entries: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _Content(msgspec.Struct):
+    """What a file says, and what is wrong with it; what is missing, damaged or newer says nothing."""
+
     entries: Entries = msgspec.field(default_factory=dict)
+    wrong: str = ""
+    is_newer: bool = False
 
 
 def find(entries: Entries, key: tuple[str, str, str], max_failures: int) -> Selector | None:
@@ -115,11 +130,11 @@ class FileSelectorCache:
         self._lock_path = state_dir / "locks" / "selector_cache.lock"
         self._max_failures = max_failures
         self._max_entries = max_entries
-        self._decoder = msgspec.json.Decoder(_OnDisk)
+        self._decoder = msgspec.json.Decoder(Entries)
 
     def get(self, origin: str, flow: str, label: str) -> Selector | None:
         """Return the selector to try first."""
-        return find(self._parse().entries, (origin, flow, label), self._max_failures)
+        return find(self._look().entries, (origin, flow, label), self._max_failures)
 
     def learn(self, origin: str, flow: str, label: str, selector: Selector, *, profile_id: str, now: float) -> None:
         """Keep a selector that a step's post-condition has confirmed; resets its failures.
@@ -151,19 +166,41 @@ class FileSelectorCache:
         )
         try:
             with lock:
-                found = self._parse()
-                if found.schema <= _SCHEMA and change(found.entries):
-                    write_bytes(self._path, msgspec.json.encode(found), fsync=False)
+                found = self._look()
+                if not found.is_newer and change(found.entries):
+                    if found.wrong:
+                        self._keep_aside(found.wrong)
+                    entries = msgspec.json.encode(found.entries)
+                    on_disk = _OnDisk(sha256=hashlib.sha256(entries).hexdigest(), entries=msgspec.Raw(entries))
+                    write_bytes(self._path, msgspec.json.encode(on_disk), fsync=False)
         except Timeout as exc:
             raise DurableWriteFailed(self._path, errno.ETIMEDOUT, "its lock was not free in time") from exc
         except OSError as exc:
             raise DurableWriteFailed(self._path, exc.errno, exc.strerror or str(exc)) from exc
 
-    def _parse(self) -> _OnDisk:
-        """Return the content; missing, unreadable and damaged are all empty: it is only a cache."""
+    def damage(self) -> str:
+        """Return what is wrong with the file, in words; empty if nothing is."""
+        return self._look().wrong
+
+    def _look(self) -> _Content:
         try:
-            data = bytes_of(self._path) or b""
-            schema = msgspec.json.decode(data, type=_Head).schema
-            return self._decoder.decode(data) if schema <= _SCHEMA else _OnDisk(schema=schema)
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return _OnDisk()
+            data = bytes_of(self._path)
+            if data is None:
+                return _Content()
+            if msgspec.json.decode(data, type=_Head).schema > _SCHEMA:
+                return _Content(is_newer=True)
+            found = msgspec.json.decode(data, type=_OnDisk)
+            if found.sha256 not in ("", hashlib.sha256(found.entries).hexdigest()):
+                return _Content(wrong="the checksum does not match")
+            return _Content(self._decoder.decode(found.entries))
+        except OSError as exc:
+            return _Content(wrong=f"it cannot be read ({exc.strerror})")
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+            return _Content(wrong=str(exc))
+
+    def _keep_aside(self, wrong: str) -> None:
+        """Say that what was learnt is lost, and keep the bytes, if they are a file's."""
+        aside = self._path.with_name(self._path.name + ".corrupt")
+        with contextlib.suppress(OSError):
+            write_bytes(aside, bytes_of(self._path) or b"", fsync=False)
+        log.warning("selector_cache_damaged", path=str(self._path), reason=wrong, kept=str(aside))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -15,11 +16,12 @@ import stat
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from core.errors import NoSpace, WorkspaceError
+from core import durable
+from core.errors import NoSpace, TooLarge, WorkspaceError
 from core.workspaces import skip
 from core.workspaces.port import Receipt
 
@@ -31,12 +33,19 @@ MARGIN = 32 * 1024 * 1024
 
 _FICLONE = 0x40049409
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_RANGES = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
 _CHUNK = 64 * 1024 * 1024
 
 
+class _File(NamedTuple):
+    relative: str
+    size: int
+    changed: int
+
+
 class _Plan(msgspec.Struct):
-    directories: list[tuple[str, ...]] = []
-    files: list[tuple[tuple[str, ...], int]] = []
+    directories: list[str] = []
+    files: list[_File] = []
     skipped: dict[str, int] = {}
     unreadable: list[str] = []
 
@@ -44,7 +53,15 @@ class _Plan(msgspec.Struct):
         self.skipped[name] = self.skipped.get(name, 0) + 1
 
 
-def copy(source: Path, target: Path, *, kind: str, service_workers: bool) -> Receipt:
+def copy(
+    source: Path,
+    target: Path,
+    *,
+    kind: str,
+    service_workers: bool,
+    limit: int | None = None,
+    watch: Callable[[int], None] | None = None,
+) -> Receipt:
     """Copy a closed user-data-dir into an empty or missing directory.
 
     Args:
@@ -52,51 +69,50 @@ def copy(source: Path, target: Path, *, kind: str, service_workers: bool) -> Rec
         target: where to; directories get mode 0700, files 0600.
         kind: what the receipt names as the source.
         service_workers: whether ``Service Worker`` comes along.
+        limit: the most bytes that a copy may have.
+        watch: called again and again with the bytes copied so far; what it raises ends the copy.
 
     Returns:
         What was copied, left out and not readable.
 
     Raises:
         NoSpace: before anything was written, or when others used up the room meanwhile.
+        TooLarge: before anything was written, or when the source grew meanwhile.
         WorkspaceError: the target could not be written.
     """
     began = time.monotonic()
     plan = _scan(source, service_workers=service_workers)
+    if limit is not None and _size(plan) > limit:
+        raise TooLarge(source, size=_size(plan), limit=limit)
     _check_room(target.parent, plan)
-    copied = 0
-    count = 0
-    reflink = sys.platform == "linux"
+    copier = _Copier(source, limit, watch)
     try:
         target.mkdir(mode=0o700, exist_ok=True)
-        for parts in plan.directories:
-            target.joinpath(*parts).mkdir(mode=0o700)
-        for parts, _ in plan.files:
-            try:
-                reader = os.open(source.joinpath(*parts), os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
-            except OSError:
-                plan.unreadable.append("/".join(parts))
-                continue
-            try:
-                size, reflink = _copy_file(reader, target.joinpath(*parts), reflink=reflink)
-            finally:
-                os.close(reader)
-            if size is None:
-                plan.unreadable.append("/".join(parts))
-                continue
-            copied += size
-            count += 1
+        for relative in plan.directories:
+            os.mkdir(f"{target}/{relative}", mode=0o700)  # noqa: PTH102 - thousands of Paths take longer than the copy
+        for relative, _, _ in plan.files:
+            if not copier.file(f"{source}/{relative}", f"{target}/{relative}"):
+                plan.unreadable.append(relative)
     except OSError as exc:
         if exc.errno in _NO_ROOM:
             raise NoSpace(target, needed=_size(plan), free=shutil.disk_usage(target.parent).free) from exc
         raise WorkspaceError(f"{target} could not be written: {exc.strerror or exc}") from exc
     return Receipt(
         source=kind,
-        files=count,
-        bytes=copied,
+        files=copier.files,
+        bytes=copier.copied,
         skipped=plan.skipped,
         unreadable=tuple(plan.unreadable),
+        reflinked=copier.reflinked,
+        template=str(source),
+        template_hash=_hash(plan),
         seconds=time.monotonic() - began,
     )
+
+
+def listing_hash(source: Path, *, service_workers: bool) -> str:
+    """Return what ``Receipt.template_hash`` would be now: another one says that the source was written to."""
+    return _hash(_scan(source, service_workers=service_workers))
 
 
 def prune(user_data_dir: Path, remove: Callable[[Path], None]) -> dict[str, int]:
@@ -138,8 +154,8 @@ def forget_crash(user_data_dir: Path) -> None:
     """
     for path in user_data_dir.glob("*/Preferences"):
         try:
-            preferences = json.loads(path.read_bytes())
-        except (OSError, ValueError):
+            preferences = json.loads(durable.bytes_of(path) or b"")
+        except (OSError, ValueError, RecursionError):
             continue
         if not isinstance(preferences, dict):
             continue
@@ -177,7 +193,7 @@ def _scan(source: Path, *, service_workers: bool) -> _Plan:
                 directories.remove(name)
                 plan.skip(name)
             else:
-                plan.directories.append((*parts, name))
+                plan.directories.append("/".join((*parts, name)))
         for name in files:
             if skip.file((*parts, name)):
                 plan.skip(name)
@@ -188,14 +204,19 @@ def _scan(source: Path, *, service_workers: bool) -> _Plan:
                 plan.unreadable.append("/".join((*parts, name)))
                 continue
             if stat.S_ISREG(found.st_mode):
-                plan.files.append(((*parts, name), found.st_size))
+                plan.files.append(_File("/".join((*parts, name)), found.st_size, found.st_mtime_ns))
             else:
                 plan.skip("symbolic links" if stat.S_ISLNK(found.st_mode) else "special files")
     return plan
 
 
 def _size(plan: _Plan) -> int:
-    return sum(size for _, size in plan.files)
+    return sum(file.size for file in plan.files)
+
+
+def _hash(plan: _Plan) -> str:
+    lines = sorted(f"{relative}\0{size}\0{changed}\n" for relative, size, changed in plan.files)
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _check_room(where: Path, plan: _Plan) -> None:
@@ -212,24 +233,82 @@ def _check_room(where: Path, plan: _Plan) -> None:
             raise NoSpace(where, needed=inodes, free=found.f_favail)
 
 
-def _copy_file(reader: int, target: Path, *, reflink: bool) -> tuple[int | None, bool]:
-    """Return the bytes copied (None: the source could not be read to its end) and whether reflinks may work here."""
-    writer = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
+class _Copier:
+    """Copies one file after another, and counts. Several threads made a warm copy slower, and a cold one a third faster: not
+    worth it.
+    """
+
+    def __init__(self, source: Path, limit: int | None, watch: Callable[[int], None] | None) -> None:
+        self._source = source
+        self._limit = limit
+        self._watch = watch
+        self._reflink = sys.platform == "linux"
+        self.files = 0
+        self.copied = 0
+        self.reflinked = 0
+
+    def file(self, source: str, target: str) -> bool:
+        """Copy one; whether the source could be read to its end."""
+        before = self.copied
+        self._count(0)
+        try:
+            reader = os.open(source, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
+        except OSError:
+            return False
+        try:
+            writer = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                self._content(reader, writer)
+            except OSError as exc:
+                if exc.errno != errno.EIO:
+                    raise
+                self.copied = before
+                os.unlink(target)  # noqa: PTH108 - as above
+                return False
+            finally:
+                os.close(writer)
+            # by it the manifest tells what was written to since
+            times = os.fstat(reader)
+            os.utime(target, ns=(times.st_atime_ns, times.st_mtime_ns))
+        finally:
+            os.close(reader)
+        self.files += 1
+        return True
+
+    def _content(self, reader: int, writer: int) -> None:
         size = os.fstat(reader).st_size
         if size == 0:
-            return 0, reflink
-        if reflink and _cloned(reader, writer):
-            return size, True
-        try:
-            return _copy_bytes(reader, writer), False
-        except OSError as exc:
-            if exc.errno != errno.EIO:
-                raise
-            target.unlink()
-            return None, False
-    finally:
-        os.close(writer)
+            return
+        if self._reflink and _cloned(reader, writer):
+            self.reflinked += 1
+            self._count(size)
+            return
+        self._reflink = False
+        self._bytes(reader, writer)
+
+    def _bytes(self, reader: int, writer: int) -> None:
+        began = self.copied
+        if hasattr(os, "copy_file_range"):
+            try:
+                while sent := os.copy_file_range(reader, writer, _CHUNK):
+                    self._count(sent)
+            except OSError as exc:
+                if self.copied > began or exc.errno not in _NO_RANGES:
+                    raise
+            else:
+                return
+        while block := os.read(reader, 1024 * 1024):
+            view = memoryview(block)
+            while view:
+                view = view[os.write(writer, view) :]
+            self._count(len(block))
+
+    def _count(self, size: int) -> None:
+        self.copied += size
+        if self._limit is not None and self.copied > self._limit:
+            raise TooLarge(self._source, size=self.copied, limit=self._limit)
+        if self._watch is not None:
+            self._watch(self.copied)
 
 
 def _cloned(reader: int, writer: int) -> bool:
@@ -240,22 +319,3 @@ def _cloned(reader: int, writer: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def _copy_bytes(reader: int, writer: int) -> int:
-    total = 0
-    if hasattr(os, "copy_file_range"):
-        try:
-            while sent := os.copy_file_range(reader, writer, _CHUNK):
-                total += sent
-        except OSError as exc:
-            if total or exc.errno not in {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}:
-                raise
-        else:
-            return total
-    while block := os.read(reader, 1024 * 1024):
-        view = memoryview(block)
-        while view:
-            view = view[os.write(writer, view) :]
-        total += len(block)
-    return total

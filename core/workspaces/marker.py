@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from core import durable
+from core import durable, sealed
 from core.domain.lifecycle import WORKSPACE, WorkspaceEvent, WorkspaceState, advance
+from core.errors import NewerSchema, StateCorrupt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,18 +48,19 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(workspace: Path) -> Marker | None:
-    """Return the marker of a workspace, None if it is missing or makes no sense."""
+    """Return the marker of a workspace, None if it is missing or damaged."""
     try:
-        return msgspec.json.decode((workspace / NAME).read_bytes(), type=Marker)
-    except (OSError, msgspec.DecodeError):
+        found: Marker | None = sealed.read(workspace / NAME, Marker)
+    except (StateCorrupt, NewerSchema):
         return None
+    return found
 
 
 def write(workspace: Path, marker: Marker) -> None:
     """Replace the marker, all or nothing. It outlives a kill; after a power cut the workspace may be without."""
-    durable.write_bytes(workspace / NAME, msgspec.json.encode(marker), fsync=False)
+    durable.write_bytes(workspace / NAME, sealed.seal(marker), fsync=False)
 
 
 def is_marked(workspace: Path) -> bool:
-    """Whether this directory is ours."""
-    return (workspace / NAME).is_file() and not workspace.is_symlink()
+    """Whether this directory is ours; the marker may be damaged."""
+    return os.path.lexists(workspace / NAME) and not workspace.is_symlink()

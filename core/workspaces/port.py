@@ -20,6 +20,12 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         bytes: copied.
         skipped: files left out, by rule.
         unreadable: relative paths that could not be read.
+        reflinked: files that share their blocks with the source until one of the two changes: no bytes were copied.
+        template: the directory that was copied; empty where nothing was.
+        template_hash: SHA-256 over path, size and modification time of each file that was to be copied. Nothing is read for
+            it, so it costs nothing, and it does not notice a change that keeps all three.
+        browser: name (may be empty) and version of the newest browser that wrote the source; None if unknown.
+        memory: bytes by which the copy raised the most memory that this process has had.
         keyring_cookies: cookies of a template that only the keyring of another desktop session can decrypt: lost here.
         seconds: how long it took.
     """
@@ -29,6 +35,11 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0
     skipped: dict[str, int] = {}
     unreadable: tuple[str, ...] = ()
+    reflinked: int = 0
+    template: str = ""
+    template_hash: str = ""
+    browser: tuple[str, str] | None = None
+    memory: int = 0
     keyring_cookies: int = 0
     seconds: float = 0.0
 

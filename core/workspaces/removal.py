@@ -60,7 +60,7 @@ def workspace(path: Path, root: Path) -> None:
     for child in gone.iterdir():
         if child.name != marker.NAME:
             _remove(child)
-    (gone / marker.NAME).unlink(missing_ok=True)
+    _remove(gone / marker.NAME)
     _remove(gone)
 
 

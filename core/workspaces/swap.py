@@ -10,21 +10,25 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import hashlib
 import os
 import secrets
 import sys
 from typing import TYPE_CHECKING
 
 import msgspec
+import structlog
 
 from core import durable
-from core.errors import WorkspaceError
+from core.errors import StateCorrupt, WorkspaceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 TOKEN = ".ostler-swap"  # noqa: S105 - a file's name; it tells two directories apart and opens nothing
+log = structlog.get_logger(__name__)
+_RANDOM, _CHECK = 32, 8
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
@@ -68,10 +72,11 @@ def replace(
         exchange: as the function above.
 
     Raises:
+        StateCorrupt: the record of an earlier swap is damaged.
         WorkspaceError: the target is still the old one.
     """
     recover(target, remove, exchange=exchange)
-    name = secrets.token_hex(16)
+    name = _new_token()
     try:
         durable.write_bytes(new / TOKEN, name.encode(), fsync=False)
         sync_file_system(new)
@@ -84,16 +89,21 @@ def replace(
 
 
 def recover(target: Path, remove: Callable[[Path], None], *, exchange: Callable[[Path, Path], bool] = exchange) -> bool:
-    """Bring a swap that a kill interrupted to its end; whether there was one."""
-    intent = _intent(target)
-    try:
-        name = msgspec.json.decode(intent.read_bytes(), type=_Intent).token
-    except FileNotFoundError:
+    """Bring a swap that a kill interrupted to its end; whether there was one.
+
+    Where the record or the token in the new directory is damaged, what stands in the target's place stays, which is whole.
+
+    Raises:
+        StateCorrupt: the record is no file.
+        WorkspaceError: it could not be finished.
+    """
+    if not pending(target):
         return False
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        name = ""
+    name = _recorded(target)
+    if not name:
+        log.warning("swap_record_damaged", path=str(_intent(target)), kept=str(target))
     try:
-        if name and token(_incoming(target)) == name:
+        if name and _token_or_damaged(_incoming(target)) == name:
             _finish(target, remove, exchange)
         else:
             # it had not begun, or it is done; what lies beside the target is not needed any more
@@ -105,7 +115,22 @@ def recover(target: Path, remove: Callable[[Path], None], *, exchange: Callable[
 
 def pending(target: Path) -> bool:
     """Whether a swap of this target was begun and not finished."""
-    return _intent(target).exists()
+    return os.path.lexists(_intent(target))
+
+
+def damage(target: Path) -> list[str]:
+    """Return what is wrong with the marks that swaps have left, one sentence each; nothing is changed."""
+    wrong = []
+    try:
+        if pending(target) and not _recorded(target):
+            wrong.append(f"{_intent(target)} is damaged: it names no swap")
+    except StateCorrupt as exc:
+        wrong.append(str(exc))
+    try:
+        token(target)
+    except StateCorrupt as exc:
+        wrong.append(str(exc))
+    return wrong
 
 
 def sync_file_system(path: Path) -> None:
@@ -161,11 +186,59 @@ def _old(target: Path) -> Path:
 
 
 def token(directory: Path) -> str | None:
-    """Return what tells this directory from the one before it, None if it was not swapped in."""
+    """Return what tells this directory from the one before it, None if it was not swapped in.
+
+    Raises:
+        StateCorrupt: it is damaged.
+    """
     try:
-        return (directory / TOKEN).read_text("ascii")
-    except (OSError, UnicodeDecodeError):
+        data = durable.bytes_of(directory / TOKEN)
+    except OSError as exc:
+        raise StateCorrupt(directory / TOKEN, f"it cannot be read ({exc.strerror or exc})") from exc
+    if data is None:
         return None
+    text = data.decode("ascii", "replace")
+    if not is_token(text):
+        raise StateCorrupt(directory / TOKEN, "it is not what a swap writes")
+    return text
+
+
+def is_token(text: str) -> bool:
+    """Whether this is a token, whole: its last digits follow from the others."""
+    return len(text) == _RANDOM + _CHECK and text[_RANDOM:] == _check(text[:_RANDOM])
+
+
+def _new_token() -> str:
+    name = secrets.token_hex(_RANDOM // 2)
+    return name + _check(name)
+
+
+def _check(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_CHECK]
+
+
+def _recorded(target: Path) -> str:
+    """Return the token of the swap that was begun, empty if its record is damaged.
+
+    Raises:
+        StateCorrupt: the record is no file.
+    """
+    path = _intent(target)
+    try:
+        name = msgspec.json.decode(durable.bytes_of(path) or b"", type=_Intent).token
+    except OSError as exc:
+        raise StateCorrupt(path, f"it cannot be read ({exc.strerror or exc})") from exc
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        name = ""
+    return name if is_token(name) else ""
+
+
+def _token_or_damaged(directory: Path) -> str:
+    try:
+        return token(directory) or ""
+    except StateCorrupt as exc:
+        log.warning("swap_token_damaged", path=str(exc.path))
+        return ""
 
 
 _CANNOT = frozenset({22, 38, 95})  # EINVAL, ENOSYS, EOPNOTSUPP of Linux

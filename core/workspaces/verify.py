@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from core import durable
 from core.workspaces import skip
 
 if TYPE_CHECKING:
@@ -101,9 +102,9 @@ def _of_database(database: Path, root: Path) -> list[str]:
 
 def _of_json(path: Path, root: Path) -> list[str]:
     try:
-        msgspec.json.decode(path.read_bytes())
-    except FileNotFoundError:
-        return []
+        data = durable.bytes_of(path)
+        if data is not None:
+            msgspec.json.decode(data)
     except OSError as exc:
         return [f"{path.relative_to(root)}: {exc.strerror or exc}"]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -118,7 +119,7 @@ def _of_leveldb(directory: Path, files: list[str], relative: str) -> list[str]:
         manifest = any(name.startswith("MANIFEST-") for name in files)
         return [f"{relative}: no CURRENT"] if tables and manifest else []
     try:
-        named = (directory / "CURRENT").read_bytes()
+        named = durable.bytes_of(directory / "CURRENT") or b""
     except OSError as exc:
         return [f"{relative}/CURRENT: {exc.strerror or exc}"]
     manifest_name = named.removesuffix(b"\n").decode("ascii", "replace")

@@ -29,10 +29,10 @@ def record(user_data_dir: Path, browser: str, version: str) -> None:
 def written_by(user_data_dir: Path) -> tuple[str, str] | None:
     """Return the name (empty where unknown) and version of the newest browser that wrote here; None if unknown."""
     ours = None
-    with contextlib.suppress(OSError, msgspec.DecodeError):
-        ours = msgspec.json.decode((user_data_dir / RECORD).read_bytes(), type=_Record)
+    with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        ours = msgspec.json.decode(durable.bytes_of(user_data_dir / RECORD) or b"", type=_Record)
     try:
-        last = (user_data_dir / "Last Version").read_text("ascii").strip()
+        last = (durable.bytes_of(user_data_dir / "Last Version") or b"").decode("ascii").strip()
     except (OSError, UnicodeDecodeError):
         last = ""
     if ours is None:

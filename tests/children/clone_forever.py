@@ -9,10 +9,10 @@ import itertools
 import sys
 from pathlib import Path
 
-from core.workspaces.manager import WorkspaceManager
+from core.workspaces.files import FileWorkspaces
 
 state_dir, template, profile_id = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-manager = WorkspaceManager(state_dir)
+manager = FileWorkspaces(state_dir)
 print("ready", flush=True)
 for fence in itertools.count(int(sys.argv[4])):
     workspace = manager.acquire(profile_id, fence, template=template)

@@ -6,6 +6,7 @@ import stat
 
 import pytest
 
+from core.envelope import EnvelopeFile
 from core.errors import BadInput, Fenced, NewerSchema, StateCorrupt
 from core.state.login_state import FileLoginStateStore
 from core.state.memory import MemoryLoginStateStore
@@ -66,6 +67,20 @@ def test_the_file_is_in_the_profile_and_private(state_dir):
     path = state_dir / "profiles" / "a" / "session.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_login_belongs_to_its_profile(state_dir):
+    """A login state that came from another profile's directory is refused; one without an owner's name is taken."""
+    store = FileLoginStateStore(state_dir)
+    for profile_id in ("a", "b"):
+        store.write(profile_id, FULL, fence=1)
+    path = state_dir / "profiles" / "b" / "session.json"
+    (state_dir / "profiles" / "a" / "session.json").replace(path)
+    with pytest.raises(StateCorrupt, match="belongs to profile 'a'"):
+        store.read("b")
+    path.unlink()
+    EnvelopeFile(path, LoginState).write(FULL, fence=1)
+    assert store.read("b").value == FULL
 
 
 def test_damage_and_newer_versions(state_dir):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import stat
 
 import msgspec
 import pytest
+import structlog.testing
 from filelock import FileLock
 
 from core.state.memory import MemorySelectorCache
@@ -111,12 +113,39 @@ def test_the_file_is_keyed_by_origin_flow_label(state_dir):
 
 @pytest.mark.parametrize("content", [b"", b"\0\xff", b'{"schema":1,"entr', b"[]", b'{"schema":1,"entries":{"a":1}}'])
 def test_a_damaged_file_is_an_empty_cache(state_dir, content):
-    """Damage costs what was learnt, nothing more: reading gives nothing, learning starts anew."""
+    """Damage costs what was learnt, nothing more: reading gives nothing; learning starts anew, says so, and keeps the bytes."""
     cache = FileSelectorCache(state_dir)
-    (state_dir / ".selector_cache.json").write_bytes(content)
+    path = state_dir / ".selector_cache.json"
+    assert cache.damage() == ""
+    path.write_bytes(content)
     assert cache.get(*KEY) is None
-    cache.learn(*KEY, BY_CSS, profile_id="a", now=1.0)
+    assert cache.damage() != ""
+    with structlog.testing.capture_logs() as said:
+        cache.learn(*KEY, BY_CSS, profile_id="a", now=1.0)
+    assert [line["event"] for line in said] == ["selector_cache_damaged"]
+    assert path.with_name(".selector_cache.json.corrupt").read_bytes() == content
     assert cache.get(*KEY) == BY_CSS
+    assert cache.damage() == ""
+
+
+def test_a_selector_that_changed_by_itself_is_damage(state_dir):
+    """A whole file with another selector in it would press another button."""
+    cache = FileSelectorCache(state_dir)
+    cache.learn(*KEY, BY_CSS, profile_id="a", now=1.0)
+    path = state_dir / ".selector_cache.json"
+    path.write_bytes(path.read_bytes().replace(b"#send", b"#seno"))
+    assert (cache.get(*KEY), cache.damage()) == (None, "the checksum does not match")
+
+
+def test_a_pipe_is_an_empty_cache(state_dir):
+    """Nobody waits for what stands in the cache's place; the next update replaces it."""
+    path = state_dir / ".selector_cache.json"
+    os.mkfifo(path)
+    cache = FileSelectorCache(state_dir)
+    assert cache.get(*KEY) is None
+    assert "no regular file" in cache.damage()
+    cache.learn(*KEY, BY_CSS, profile_id="a", now=1.0)
+    assert path.is_file()
 
 
 def test_a_newer_file_is_left_alone(state_dir):

@@ -138,17 +138,27 @@ def test_a_field_of_another_type_is_corrupt(state_dir):
         FileSessionStore(state_dir).read("a")
 
 
-@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_another_profiles_session_is_not_believed(state_dir):
+    """A whole file in the wrong place: what one account has done says nothing about another."""
+    store = FileSessionStore(state_dir)
+    store.write(SessionState(profile_id="a"), fence=1)
+    (state_dir / "sessions" / "a.json").rename(state_dir / "sessions" / "b.json")
+    with pytest.raises(StateCorrupt, match="belongs to profile 'a'"):
+        store.read("b")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "link"])
 def test_session_that_is_no_file_is_damaged(state_dir, kind):
-    """A pipe or a device in a session's place is refused; nobody waits for its end."""
+    """A pipe, a device or a link to nothing in a session's place is refused; nobody waits for its end, or starts anew."""
     path = state_dir / "sessions" / "a.json"
     path.parent.mkdir(parents=True)
     if kind == "pipe":
         os.mkfifo(path)
     else:
-        path.symlink_to("/dev/zero")
+        path.symlink_to("/dev/zero" if kind == "device" else "nowhere")
     store = FileSessionStore(state_dir)
-    with pytest.raises(StateCorrupt, match="no regular file"):
+    reason = "leads nowhere" if kind == "link" else "no regular file"
+    with pytest.raises(StateCorrupt, match=reason):
         store.read("a")
-    with pytest.raises(StateCorrupt, match="no regular file"):
+    with pytest.raises(StateCorrupt, match=reason):
         store.write(SessionState(profile_id="a"), fence=1)

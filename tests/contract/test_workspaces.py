@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import TemplateMissing, WorkspaceCorrupt, WorkspaceError
 from core.workspaces import removal, scratch
-from core.workspaces.manager import WorkspaceManager
+from core.workspaces.files import FileWorkspaces
 from core.workspaces.memory import MemoryWorkspaces
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class OnDisk:
     """The manager, and what a test does in a browser's stead."""
 
     def __init__(self, tmp_path: Path, state_dir: Path) -> None:
-        self.workspaces = WorkspaceManager(state_dir)
+        self.workspaces = FileWorkspaces(state_dir)
         self._tmp_path = tmp_path
         self._state_dir = state_dir
 

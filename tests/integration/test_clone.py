@@ -14,19 +14,20 @@ import sys
 from pathlib import Path
 
 import pytest
+import structlog.testing
 
 from core.durable import sweep_temporaries
-from core.errors import HolderAlive, NoSpace, OutsideRoot, TemplateLive, WorkspaceCorrupt, WorkspaceError
-from core.workspaces import clone, live, marker, removal, scratch, verify, version
-from core.workspaces.manager import WorkspaceManager
+from core.errors import HolderAlive, NoSpace, OutsideRoot, TemplateLive, TooLarge, WorkspaceCorrupt, WorkspaceError
+from core.workspaces import clone, live, manifest, marker, removal, scratch, verify, version
+from core.workspaces.files import FileWorkspaces
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CHILDREN = CHECKOUT / "tests" / "children"
 
 
 @pytest.fixture
-def manager(state_dir: Path) -> WorkspaceManager:
-    return WorkspaceManager(state_dir)
+def manager(state_dir: Path) -> FileWorkspaces:
+    return FileWorkspaces(state_dir)
 
 
 @pytest.fixture(autouse=True)
@@ -97,6 +98,54 @@ def test_a_template_loses_caches_and_traces_and_nothing_else(manager, template: 
     assert receipt.skipped["Cache"] == receipt.skipped["Service Worker"] == 1
     assert receipt.skipped["symbolic links"] == 1
     assert receipt.keyring_cookies == 1
+
+
+def test_the_receipt_names_the_template_and_its_state(manager, template: Path):
+    """Where the data came from, which browser wrote it, and a hash that changes with what is copied, not with caches."""
+    version.record(template, "Chromium", "156.0.1")
+    receipt = manager.acquire("anna", 1, template=template).receipt
+    assert (receipt.template, receipt.browser) == (str(template), ("Chromium", "156.0.1"))
+    assert receipt.bytes == sum(
+        (template / name).stat().st_size for name in _files(manager.expected_user_data_dir("anna", 1))
+    )
+    (template / "Default/Cache/Cache_Data/f_000001").write_text("more of a cache")
+    assert clone.listing_hash(template, service_workers=False) == receipt.template_hash
+    (template / "Default/Login Data-wal").write_text("written to")
+    assert clone.listing_hash(template, service_workers=False) != receipt.template_hash
+
+
+def test_a_copy_that_is_too_large_is_refused_before_and_while_it_is_made(template: Path, tmp_path: Path):
+    """What is too large beforehand is not begun; what grows meanwhile is not finished."""
+    size = clone.copy(template, tmp_path / "one", kind="template", service_workers=False).bytes
+    with pytest.raises(TooLarge) as caught:
+        clone.copy(template, tmp_path / "two", kind="template", service_workers=False, limit=size - 1)
+    assert (caught.value.size, caught.value.limit) == (size, size - 1)
+    assert not (tmp_path / "two").exists()
+
+    def grow(copied: int) -> None:
+        with (template / "Default/Login Data").open("ab") as file:
+            file.truncate(size + 1)
+
+    with pytest.raises(TooLarge):
+        clone.copy(template, tmp_path / "two", kind="template", service_workers=False, limit=size, watch=grow)
+
+
+def test_a_file_on_a_bad_sector_is_listed(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A source that cannot be read to its end leaves no half file behind, and everything else is copied; also without ranges."""
+    real = os.read
+
+    def fail(descriptor: int, length: int) -> bytes:
+        if str(Path(f"/proc/self/fd/{descriptor}").readlink()).endswith("Default/Preferences"):
+            raise OSError(5, "Input/output error")
+        return real(descriptor, length)
+
+    monkeypatch.delattr(os, "copy_file_range")
+    monkeypatch.setattr(os, "read", fail)
+    receipt = clone.copy(template, tmp_path / "copy", kind="template", service_workers=False)
+    assert receipt.unreadable == ("Default/Preferences",)
+    assert receipt.files == 15
+    assert not (tmp_path / "copy/Default/Preferences").exists()
+    assert (tmp_path / "copy/Default/Cookies").read_bytes() == (template / "Default/Cookies").read_bytes()
 
 
 def test_the_clone_ended_well_and_the_template_is_untouched(manager, template: Path):
@@ -216,7 +265,7 @@ def test_a_workspace_with_a_browser_is_neither_taken_nor_saved(manager, template
 def test_a_held_profile_is_no_template(state_dir: Path, template: Path):
     """Another profile's saved data may serve as a template, but not while that profile's lock is held."""
     held: set[str] = set()
-    manager = WorkspaceManager(state_dir, holder=lambda profile_id: profile_id if profile_id in held else None)
+    manager = FileWorkspaces(state_dir, holder=lambda profile_id: profile_id if profile_id in held else None)
     manager.save_back(manager.acquire("anna", 1, template=template))
     saved = state_dir / "profiles" / "anna" / "browser_profile"
     assert manager.acquire("bert", 1, template=saved).receipt.source == "template"
@@ -356,11 +405,11 @@ def test_a_kill_at_any_moment_leaves_nothing_half_visible(state_dir: Path, templ
                 assert (path / "user-data" / "Default" / "Cookies").exists()
             fence = max(fence, int(path.name.rpartition("-")[2]))
         if saved.exists():
-            assert verify.findings(saved) == []
+            assert verify.findings(saved) == manifest.differences(saved, deep=True) == []
             numbers = {(saved / "Default" / f"data-{n}").read_text() for n in range(30)}
             assert len(numbers) == 1
         fence += 1
-    manager = WorkspaceManager(state_dir)
+    manager = FileWorkspaces(state_dir)
     sweep_temporaries(state_dir)  # the orchestrator's, at its start
     manager.sweep(lambda _profile_id: False)
     assert list(root.iterdir()) == []
@@ -369,10 +418,74 @@ def test_a_kill_at_any_moment_leaves_nothing_half_visible(state_dir: Path, templ
     assert not [path.name for path in saved.parent.iterdir() if path.name not in {"browser_profile", ".ahead"}]
 
 
+def _used(manager: FileWorkspaces, fence: int, template: Path | None = None):
+    """A workspace that a browser has run in."""
+    workspace = manager.acquire("anna", fence, template=template)
+    manager.mark_in_use(workspace, "Chromium", "156.0")
+    return workspace
+
+
+@pytest.mark.parametrize("place", [".ahead", "browser_profile/.ostler-swap"])
+@pytest.mark.parametrize("content", [b"", b"\xff\0", b"0" * 40, "directory", "pipe", "nowhere"])
+def test_where_a_mark_is_damaged_the_login_state_is_restored(manager, state_dir: Path, template: Path, place, content):
+    """Whether a browser went further than what is saved cannot be told any more: then it may have, and that is said."""
+    manager.save_back(_used(manager, 1, template))
+    assert not manager.acquire("anna", 2, template=None).rebuilt
+    path = state_dir / "profiles" / "anna" / place
+    path.unlink()
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content == "pipe":
+        os.mkfifo(path)
+    elif content == "nowhere":
+        path.symlink_to("nowhere")
+    else:
+        path.mkdir()
+    manager.discard_profile("anna")
+    with structlog.testing.capture_logs() as said:
+        assert manager.acquire("anna", 3, template=None).rebuilt
+    assert [(line["event"], line["path"]) for line in said] == [("mark_damaged", str(path))]
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", "flipped", "pipe", "directory", "another's"])
+def test_a_workspace_with_a_damaged_marker_is_not_taken_over(manager, state_dir: Path, content):
+    """What is not known about a crashed attempt's copy cannot be relied on: it is cloned anew, and that is said."""
+    path = _used(manager, 1).root / marker.NAME
+    if content == "another's":
+        theirs = manager.acquire("bert", 1, template=None)
+        path.write_bytes((theirs.root / marker.NAME).read_bytes())
+    elif content in ("pipe", "directory"):
+        path.unlink()
+        os.mkfifo(path) if content == "pipe" else path.mkdir()
+    else:
+        path.write_bytes(path.read_bytes().replace(b"156", b"157") if content == "flipped" else content)
+    with structlog.testing.capture_logs() as said:
+        again = manager.acquire("anna", 2, template=None)
+    assert again.receipt.source == "empty"
+    assert [line["event"] for line in said] == ["workspace_not_taken_over"]
+    assert [entry.name for entry in (state_dir / "workspaces").glob("anna-*")] == ["anna-2"]
+
+
+@pytest.mark.parametrize("kind", ["file", "pipe", "nowhere"])
+def test_saved_data_that_is_no_directory_is_said(manager, state_dir: Path, template: Path, kind: str):
+    """It is neither taken for "nothing saved yet" nor replaced by the template."""
+    manager.save_back(manager.acquire("anna", 1, template=template))
+    saved = state_dir / "profiles" / "anna" / "browser_profile"
+    shutil.rmtree(saved)
+    if kind == "file":
+        saved.touch()
+    elif kind == "pipe":
+        os.mkfifo(saved)
+    else:
+        saved.symlink_to("nowhere")
+    with pytest.raises(WorkspaceCorrupt, match="it is no directory"):
+        manager.acquire("anna", 2, template=template)
+
+
 def test_the_sweep_leaves_a_clone_that_is_being_made(state_dir: Path):
     """A half-made copy of a profile whose lock is held belongs to somebody at work."""
     held = {"anna"}
-    manager = WorkspaceManager(state_dir, holder=lambda profile_id: profile_id if profile_id in held else None)
+    manager = FileWorkspaces(state_dir, holder=lambda profile_id: profile_id if profile_id in held else None)
     root = state_dir / "workspaces"
     for profile_id in ("anna", "be-rt"):
         (root / f".new-{profile_id}-4.abcdef01").mkdir(parents=True)

@@ -19,7 +19,7 @@ from core.state.sessions import FileSessionStore
 from core.upkeep import leftovers
 from core.upkeep.finding import Level
 from core.workspaces import marker
-from core.workspaces.manager import WorkspaceManager
+from core.workspaces.files import FileWorkspaces
 from tests.fleet import BRISK, ROOT, Fleet
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def test_what_a_killed_run_left_is_listed_and_not_touched(tmp_path):
 
 def test_half_made_things_are_listed(state_dir):
     """Copies, temporary files and scratch directories of the dead, but not those of a profile that somebody holds."""
-    spaces = WorkspaceManager(state_dir)
+    spaces = FileWorkspaces(state_dir)
     for profile in ("p1", "p2"):
         root = spaces.acquire(profile, 1, template=None).root
         root.rename(root.with_name(f".new-{profile}-1.abcd"))
@@ -168,7 +168,7 @@ def test_half_made_things_are_listed(state_dir):
 
 def test_a_browser_that_nobody_looks_after_is_found(state_dir):
     """By its user-data-dir below our copies; not while an attempt or a holder of the profile knows it."""
-    work = WorkspaceManager(state_dir).acquire("p1", 1, template=None)
+    work = FileWorkspaces(state_dir).acquire("p1", 1, template=None)
     code = "import sys; print('ready', flush=True); sys.stdin.read()"
     line = [sys.executable, "-c", code, f"--user-data-dir={work.user_data_dir}"]
     with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:

@@ -27,7 +27,7 @@ from core.state.orchestrator_lock import OrchestratorLock
 from core.state.sessions import FileSessionStore
 from core.upkeep.collection import collect
 from core.workspaces import marker
-from core.workspaces.manager import WorkspaceManager
+from core.workspaces.files import FileWorkspaces
 
 if TYPE_CHECKING:
     from core.upkeep.collection import Collection
@@ -150,7 +150,7 @@ def test_copies_of_crashed_attempts_stay_until_they_are_old(settings):
         "f", [JobSpec(id=name, profile_id=name, flow="/f.py") for name in ("young", "old", "half")], now=1.0
     )
     queue.close()
-    spaces = WorkspaceManager(state)
+    spaces = FileWorkspaces(state)
     made = {name: spaces.acquire(name, 1, template=None).root for name in ("young", "old", "half", "done")}
     half = made["half"].rename(made["half"].with_name(".new-half-1.abcd"))
     stranger = put(state / "workspaces" / "mine" / "notes.txt", age=99).parent

@@ -268,6 +268,58 @@ def test_every_flipped_bit_is_noticed(file, path):
             assert found.fence == 3
 
 
+def test_two_generations_that_changed_places_are_not_believed(file, path):
+    """An older version in the newest one's place would undo what was acknowledged: it is neither read nor replaced."""
+    for number in range(1, 4):
+        file.write({"n": number}, fence=1)
+    assert file.look() == (file.read(), [])
+    previous = path.with_name(path.name + ".prev")
+    current, before = path.read_bytes(), previous.read_bytes()
+    path.write_bytes(before)
+    previous.write_bytes(current)
+    with pytest.raises(StateCorrupt, match=r"generation 2, but p1\.json\.prev is generation 3"):
+        file.read()
+    with pytest.raises(StateCorrupt):
+        file.write({"n": 4}, fence=1)
+    assert (path.read_bytes(), previous.read_bytes()) == (before, current)
+    found, (said,) = file.look()
+    assert found is None
+    assert f"{path} is damaged: it is generation 2" in said
+    previous.unlink()
+    assert file.read().value == {"n": 2}
+
+
+@pytest.mark.parametrize("which", ["p1.json", "p1.json.prev"])
+@pytest.mark.parametrize("damage", [b"", b"\0\0", b'{"schema":2}', "directory", "nowhere"])
+def test_damage_is_said_without_a_change(file, path, which, damage):
+    """Each generation that is damaged is named, also the one that nobody reads today; nothing is kept aside."""
+    for number in range(1, 4):
+        file.write({"n": number}, fence=1)
+    target = path.with_name(which)
+    if isinstance(damage, bytes):
+        target.write_bytes(damage)
+    else:
+        target.unlink()
+        target.mkdir() if damage == "directory" else target.symlink_to("nowhere")
+    found, (said,) = file.look()
+    assert str(target) in said
+    # a read falls back for what is torn, and not for what is newer or no file
+    usable = which.endswith(".prev") or damage in (b"", b"\0\0")
+    assert (None if found is None else found.value["n"]) == ((3 if which.endswith(".prev") else 2) if usable else None)
+    assert {each.name for each in path.parent.iterdir()} == {"p1.json", "p1.json.prev"}
+
+
+def test_a_missing_newest_generation_is_said(file, path):
+    """The one before it is there, so there was one."""
+    file.write({"n": 1}, fence=1)
+    file.write({"n": 2}, fence=1)
+    path.unlink()
+    found, said = file.look()
+    assert (found.value, found.recovered, said) == ({"n": 1}, True, [f"{path} is missing"])
+    path.with_name(path.name + ".prev").unlink()
+    assert file.look() == (None, [])
+
+
 def test_a_newer_schema_is_not_touched(file, path):
     """A newer version's file is neither read nor replaced, whether as the current one or as the one to fall back to."""
     EnvelopeFile(path, dict[str, int], schema=9).write({"n": 1}, fence=1)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import structlog
 
 from core import durable
 from core.domain.lifecycle import WorkspaceEvent, WorkspaceState
@@ -26,7 +27,7 @@ from core.errors import (
     WorkspaceCorrupt,
     WorkspaceError,
 )
-from core.workspaces import clone, live, marker, removal, scratch, skip, swap, verify
+from core.workspaces import ahead, clone, live, manifest, marker, removal, scratch, skip, swap, verify
 from core.workspaces import version as versions
 from core.workspaces.marker import Marker
 from core.workspaces.port import Receipt, Workspace
@@ -36,12 +37,13 @@ if TYPE_CHECKING:
 
 USER_DATA = "user-data"
 BROWSER_PROFILE = "browser_profile"
-AHEAD = ".ahead"
 _NEW = ".new-"
+_SHOWN = 5
+log = structlog.get_logger(__name__)
 _REUSABLE = frozenset({WorkspaceState.VERIFIED, WorkspaceState.IN_USE})
 
 
-class WorkspaceManager:
+class FileWorkspaces:
     """Adapter of ``Workspaces``.
 
     Args:
@@ -105,8 +107,7 @@ class WorkspaceManager:
             raise
         if found.state is not WorkspaceState.IN_USE:
             found = found.after(WorkspaceEvent.LAUNCHED)
-        ahead_of = swap.token(self._saved(workspace.profile_id)) or ""
-        durable.write_bytes(self._profiles / workspace.profile_id / AHEAD, ahead_of.encode())
+        ahead.mark(self._saved(workspace.profile_id))
         marker.write(workspace.root, msgspec.structs.replace(found, rebuilt=False, browser=(browser, version)))
 
     def save_back(self, workspace: Workspace) -> Receipt:
@@ -125,7 +126,7 @@ class WorkspaceManager:
         self._refuse_corrupt(data)
         if found.browser is not None:
             versions.record(data, *found.browser)
-        files, size = _measure(data)
+        files, size = manifest.write(data)
         # from here on nobody may take this workspace over: its data is about to become the profile's
         marker.write(workspace.root, found.after(WorkspaceEvent.RELEASED))
         self._swap_in(data, workspace.profile_id)
@@ -148,6 +149,7 @@ class WorkspaceManager:
         self._refuse_corrupt(copy)
         if found.browser is not None:
             versions.record(copy, *found.browser)
+        manifest.write(copy)
         self._swap_in(copy, workspace.profile_id)
         return receipt
 
@@ -168,7 +170,7 @@ class WorkspaceManager:
         kept: set[str] = set()
         for path in self._entries():
             found = marker.read(path)
-            profile_id = found.profile if found is not None else _profile_of(path.name)
+            profile_id = _profile_of(path.name)
             hidden = path.name.startswith(".")
             busy = self._holder(profile_id) is not None or live.evidence(path / USER_DATA) is not None
             whole = not hidden and found is not None and found.state in _REUSABLE
@@ -198,12 +200,17 @@ class WorkspaceManager:
     def _take_over(self, path: Path, profile_id: str, fence: int) -> Workspace | None:
         found = marker.read(path)
         data = path / USER_DATA
-        if found is None or found.state not in _REUSABLE or not data.is_dir():
+        if found is None or found.profile != profile_id:
+            log.warning("workspace_not_taken_over", workspace=path.name, reason="its marker is damaged")
+            return None
+        if found.state not in _REUSABLE or not data.is_dir():
             return None
         for name in skip.SINGLETONS:
             (data / name).unlink(missing_ok=True)
         clone.forget_crash(data)
-        if verify.findings(data):
+        findings = verify.findings(data)
+        if findings:
+            log.warning("workspace_not_taken_over", workspace=path.name, reason="; ".join(findings))
             return None
         root = self._path(profile_id, fence)
         taken = found.after(WorkspaceEvent.TAKEN_OVER)
@@ -231,15 +238,16 @@ class WorkspaceManager:
                 temp_dir=str(scratch.path_for(root)),
                 created=time.time(),
                 # a clone of what was saved last is the data as the last commit left it, unless a browser went further
-                rebuilt=rebuilt or kind != "profile" or self._is_behind(profile_id),
+                rebuilt=rebuilt or kind != "profile" or ahead.is_set(self._saved(profile_id)),
                 browser=versions.written_by(source) if source is not None else None,
             )
             try:
                 marker.write(hidden, made)
                 receipt = self._fill(hidden / USER_DATA, source, kind)
                 made = made.after(WorkspaceEvent.CLONED)
+                findings = _changed(hidden / USER_DATA) if kind == "profile" else []
                 clone.forget_crash(hidden / USER_DATA)
-                findings = verify.findings(hidden / USER_DATA)
+                findings += verify.findings(hidden / USER_DATA)
                 if not findings:
                     made = made.after(WorkspaceEvent.VERIFIED)
                     marker.write(hidden, made)
@@ -260,12 +268,13 @@ class WorkspaceManager:
         signs = live.evidence(source)
         if signs is not None:
             raise TemplateLive(source, signs)
-        if kind == "template":
-            receipt = msgspec.structs.replace(receipt, keyring_cookies=verify.keyring_cookies(data))
-        return receipt
+        lost = verify.keyring_cookies(data) if kind == "template" else 0
+        return msgspec.structs.replace(receipt, keyring_cookies=lost, browser=versions.written_by(source))
 
     def _source(self, profile_id: str, template: Path | None) -> tuple[Path | None, str]:
         saved = self._saved(profile_id)
+        if os.path.lexists(saved) and not saved.is_dir():
+            raise WorkspaceCorrupt(saved, ["it is no directory"])
         if saved.is_dir() and any(saved.iterdir()):
             source, kind = saved, "profile"
         elif template is not None:
@@ -291,14 +300,6 @@ class WorkspaceManager:
     def _swap_in(self, new: Path, profile_id: str) -> None:
         durable.ensure_directory(self._profiles / profile_id)
         swap.replace(new, self._saved(profile_id), self._remove_in_profile(profile_id))
-
-    def _is_behind(self, profile_id: str) -> bool:
-        """Whether a browser has run since the profile's data was saved: ``.ahead`` names the very data it started from."""
-        try:
-            ahead_of = (self._profiles / profile_id / AHEAD).read_text("ascii")
-        except FileNotFoundError:
-            return False
-        return ahead_of == (swap.token(self._saved(profile_id)) or "")
 
     def _refuse_live(self, workspace: Workspace) -> None:
         signs = live.evidence(workspace.user_data_dir)
@@ -369,9 +370,8 @@ def _is_user_data_dir(path: Path) -> bool:
     return path.is_dir() and any((path / name).exists() for name in ("Default", "Local State", "Last Version"))
 
 
-def _measure(directory: Path) -> tuple[int, int]:
-    files = size = 0
-    for here, _, names in os.walk(directory):
-        files += len(names)
-        size += sum((Path(here) / name).stat().st_size for name in names)
-    return files, size
+def _changed(data: Path) -> list[str]:
+    """Say what in a profile's own data is not what was saved, the first few of it."""
+    changed = manifest.differences(data) or []
+    more = [f"and {len(changed) - _SHOWN} more"] if len(changed) > _SHOWN else []
+    return [*map(str, changed[:_SHOWN]), *more]

@@ -1,0 +1,69 @@
+"""A JSON value in a small file of ours that can prove that it is whole: ``{"schema", "sha256", "payload"}``.
+
+For what needs no generations: marks and lists that are replaced whole and can be made anew. ``core.envelope`` is for what
+cannot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from core.durable import bytes_of
+from core.errors import NewerSchema, StateCorrupt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class _Head(msgspec.Struct):
+    schema: int
+
+
+class _OnDisk(msgspec.Struct):
+    schema: int
+    sha256: str
+    payload: msgspec.Raw
+
+
+def seal(value: Any, *, schema: int = 1) -> bytes:
+    """Return a value as it stands in its file."""
+    payload = msgspec.json.encode(value)
+    return msgspec.json.encode(_OnDisk(schema, _checksum(schema, payload), msgspec.Raw(payload)))
+
+
+def read(path: Path, kind: Any, *, schema: int = 1) -> Any | None:
+    """Return the value in a file, None if there is no such file.
+
+    Args:
+        path: the file.
+        kind: type of the value, as msgspec understands it.
+        schema: the newest form that is understood.
+
+    Raises:
+        StateCorrupt: it is damaged, no regular file, or cannot be read.
+        NewerSchema: it says that it is from a newer version, whole or not: if in doubt, it is not ours to judge.
+    """
+    try:
+        data = bytes_of(path)
+    except OSError as exc:
+        raise StateCorrupt(path, f"it cannot be read ({exc.strerror or exc})") from exc
+    if data is None:
+        return None
+    try:
+        found = msgspec.json.decode(data, type=_Head).schema
+        if found > schema:
+            raise NewerSchema(path, found=found, known=schema)
+        on_disk = msgspec.json.decode(data, type=_OnDisk)
+        payload = bytes(on_disk.payload)
+        if on_disk.sha256 != _checksum(found, payload):
+            raise StateCorrupt(path, "the checksum does not match")
+        return msgspec.json.decode(payload, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise StateCorrupt(path, "it is not what Ostler writes" if data else "the file is empty") from None
+
+
+def _checksum(schema: int, payload: bytes) -> str:
+    return hashlib.sha256(b"%d:" % schema + payload).hexdigest()
