@@ -7,7 +7,6 @@ corrupt            clone again from the base profile, once
 not authenticated  again after a backoff, ``max_attempts`` times
 timed out          again with twice the time, once
 wrong browser      nothing: asking again changes nothing
-not readable       nothing: the receipt lists what is missing
 =================  =============================================
 """
 
@@ -70,7 +69,6 @@ class Failure(enum.StrEnum):
     NOT_AUTHENTICATED = "not authenticated"
     TIMED_OUT = "timed out"
     WRONG_BROWSER = "wrong browser"
-    NOT_READABLE = "not readable"
 
 
 class RetryConfig(msgspec.Struct, frozen=True):

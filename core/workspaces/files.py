@@ -8,7 +8,6 @@ saved, so that a later clone knows that it needs the login state.
 from __future__ import annotations
 
 import functools
-import os
 import secrets
 import time
 from pathlib import Path
@@ -26,7 +25,7 @@ from core.errors import (
     WorkspaceCorrupt,
     WorkspaceError,
 )
-from core.workspaces import clone, live, marker, removal, scratch, skip, swap, verify
+from core.workspaces import clone, filling, live, marker, measure, removal, scratch, skip, swap, verify
 from core.workspaces import version as versions
 from core.workspaces.marker import Marker
 from core.workspaces.port import Receipt, Workspace
@@ -125,7 +124,7 @@ class FileWorkspaces:
         self._refuse_corrupt(data)
         if found.browser is not None:
             versions.record(data, *found.browser)
-        files, size = _measure(data)
+        files, size = measure.files_and_bytes(data)
         # from here on nobody may take this workspace over: its data is about to become the profile's
         marker.write(workspace.root, found.after(WorkspaceEvent.RELEASED))
         self._swap_in(data, workspace.profile_id)
@@ -255,13 +254,7 @@ class FileWorkspaces:
         if source is None:
             data.mkdir(mode=0o700)
             return Receipt(source="empty")
-        receipt = clone.copy(source, data, kind=kind, service_workers=kind == "profile")
-        # a browser that was opened meanwhile may have torn the copy
-        signs = live.evidence(source)
-        if signs is not None:
-            raise TemplateLive(source, signs)
-        lost = verify.keyring_cookies(data) if kind == "template" else 0
-        return msgspec.structs.replace(receipt, keyring_cookies=lost, browser=versions.written_by(source))
+        return filling.fill(data, source, kind=kind)
 
     def _source(self, profile_id: str, template: Path | None) -> tuple[Path | None, str]:
         saved = self._saved(profile_id)
@@ -269,14 +262,12 @@ class FileWorkspaces:
             source, kind = saved, "profile"
         elif template is not None:
             source, kind = template.resolve(), "template"
-            if not _is_user_data_dir(source):
+            if not filling.is_user_data_dir(source):
                 raise TemplateMissing(template)
             self._refuse_held(source, profile_id)
         else:
             return None, "empty"
-        signs = live.evidence(source)
-        if signs is not None:
-            raise TemplateLive(source, signs)
+        filling.refuse_live(source)
         return source, kind
 
     def _refuse_held(self, template: Path, profile_id: str) -> None:
@@ -362,15 +353,3 @@ def _profile_of(name: str) -> str:
     """Return whose workspace a directory of this name is, also while it is hidden."""
     plain = name.removeprefix(_NEW).removeprefix(removal.GONE).partition(".")[0]
     return plain.rpartition("-")[0]
-
-
-def _is_user_data_dir(path: Path) -> bool:
-    return path.is_dir() and any((path / name).exists() for name in ("Default", "Local State", "Last Version"))
-
-
-def _measure(directory: Path) -> tuple[int, int]:
-    files = size = 0
-    for here, _, names in os.walk(directory):
-        files += len(names)
-        size += sum((Path(here) / name).stat().st_size for name in names)
-    return files, size

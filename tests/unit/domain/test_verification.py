@@ -164,7 +164,6 @@ def test_a_result_says_who_how_long_and_why():
         ([Failure.NOT_AUTHENTICATED] * 3, Recovery(again=True, delay=4.0)),
         ([Failure.NOT_AUTHENTICATED] * 4, Recovery()),
         ([Failure.WRONG_BROWSER], Recovery()),
-        ([Failure.NOT_READABLE], Recovery()),
     ],
 )
 def test_what_follows_a_failure(failures: list[Failure], then: Recovery):
