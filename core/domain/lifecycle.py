@@ -6,7 +6,8 @@ the table with what may still happen to them, ``{}`` if nothing. The README's di
 
 A *job* is what the user asked for; it outlives processes. ``interrupted`` puts it back without cost. An *attempt* is one
 execution (the seeds' status flow, plus parked). A job is *prepared* from its claim until its browser may start; where nothing is
-left to do, it ends without a browser. A *workspace* is the private copy that one attempt runs in.
+left to do, it ends without a browser. A *workspace* is the private copy that one attempt runs in. A *manager* hands out such
+copies to whoever drives browsers without Ostler's runs.
 """
 
 from __future__ import annotations
@@ -91,6 +92,21 @@ class WorkspaceEvent(enum.StrEnum):
     REMOVED = "removed"
 
 
+class ManagerState(enum.StrEnum):
+    """Where a manager of private copies stands."""
+
+    INITIALIZED = "initialized"
+    ACTIVE = "active"
+    SHUTDOWN = "shutdown"
+
+
+class ManagerEvent(enum.StrEnum):
+    """What can happen to a manager of private copies."""
+
+    USED = "used"
+    CLOSED = "closed"
+
+
 _J, _JE = JobState, JobEvent
 JOB: Mapping[JobState, Mapping[JobEvent, JobState]] = {
     _J.QUEUED: {_JE.CLAIMED: _J.PREPARED, _JE.CANCELLED: _J.CANCELLED},
@@ -144,6 +160,13 @@ WORKSPACE: Mapping[WorkspaceState, Mapping[WorkspaceEvent, WorkspaceState]] = {
     _W.IN_USE: {_WE.TAKEN_OVER: _W.READY, _WE.RELEASED: _W.CLEANUP},
     _W.CLEANUP: {_WE.REMOVED: _W.DESTROYED},
     _W.DESTROYED: {},
+}
+
+_M, _ME = ManagerState, ManagerEvent
+MANAGER: Mapping[ManagerState, Mapping[ManagerEvent, ManagerState]] = {
+    _M.INITIALIZED: {_ME.USED: _M.ACTIVE, _ME.CLOSED: _M.SHUTDOWN},
+    _M.ACTIVE: {_ME.USED: _M.ACTIVE, _ME.CLOSED: _M.SHUTDOWN},
+    _M.SHUTDOWN: {},
 }
 
 _State = TypeVar("_State", bound=enum.StrEnum)

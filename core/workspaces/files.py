@@ -27,7 +27,7 @@ from core.errors import (
     WorkspaceCorrupt,
     WorkspaceError,
 )
-from core.workspaces import ahead, clone, live, manifest, marker, removal, scratch, skip, swap, verify
+from core.workspaces import ahead, clone, filling, live, manifest, marker, removal, scratch, skip, swap, verify
 from core.workspaces import version as versions
 from core.workspaces.marker import Marker
 from core.workspaces.port import Receipt, Workspace
@@ -263,13 +263,7 @@ class FileWorkspaces:
         if source is None:
             data.mkdir(mode=0o700)
             return Receipt(source="empty")
-        receipt = clone.copy(source, data, kind=kind, service_workers=kind == "profile")
-        # a browser that was opened meanwhile may have torn the copy
-        signs = live.evidence(source)
-        if signs is not None:
-            raise TemplateLive(source, signs)
-        lost = verify.keyring_cookies(data) if kind == "template" else 0
-        return msgspec.structs.replace(receipt, keyring_cookies=lost, browser=versions.written_by(source))
+        return filling.fill(data, source, kind=kind)
 
     def _source(self, profile_id: str, template: Path | None) -> tuple[Path | None, str]:
         saved = self._saved(profile_id)
@@ -279,14 +273,12 @@ class FileWorkspaces:
             source, kind = saved, "profile"
         elif template is not None:
             source, kind = template.resolve(), "template"
-            if not _is_user_data_dir(source):
+            if not filling.is_user_data_dir(source):
                 raise TemplateMissing(template)
             self._refuse_held(source, profile_id)
         else:
             return None, "empty"
-        signs = live.evidence(source)
-        if signs is not None:
-            raise TemplateLive(source, signs)
+        filling.refuse_live(source)
         return source, kind
 
     def _refuse_held(self, template: Path, profile_id: str) -> None:
@@ -364,10 +356,6 @@ def _profile_of(name: str) -> str:
     """Return whose workspace a directory of this name is, also while it is hidden."""
     plain = name.removeprefix(_NEW).removeprefix(removal.GONE).partition(".")[0]
     return plain.rpartition("-")[0]
-
-
-def _is_user_data_dir(path: Path) -> bool:
-    return path.is_dir() and any((path / name).exists() for name in ("Default", "Local State", "Last Version"))
 
 
 def _changed(data: Path) -> list[str]:

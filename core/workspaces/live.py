@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import sys
@@ -20,7 +21,29 @@ def evidence(user_data_dir: Path) -> str | None:
     return _leveldb(user_data_dir) or _process(user_data_dir) or _singleton(user_data_dir)
 
 
+def open_files(pid: int, user_data_dir: Path) -> int | None:
+    """Return how many files below a directory a process has open, None where that cannot be seen."""
+    root = f"{user_data_dir.resolve()}{os.sep}"
+    try:
+        descriptors = list((_PROC / str(pid) / "fd").iterdir())
+    except OSError:
+        return None
+    count = 0
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):
+            count += str(descriptor.readlink()).startswith(root)
+    return count
+
+
 def _leveldb(user_data_dir: Path) -> str | None:
+    pid = lock_holder(user_data_dir)
+    if pid is None:
+        return None
+    return f"{LEVELDB_LOCK} is locked by pid {pid}" if pid else f"{LEVELDB_LOCK} is locked"
+
+
+def lock_holder(user_data_dir: Path) -> int | None:
+    """Return the process that holds the local storage's lock; None for nobody, 0 for somebody who cannot be told."""
     try:
         import fcntl  # noqa: PLC0415 - there is none on Windows
     except ImportError:
@@ -35,11 +58,11 @@ def _leveldb(user_data_dir: Path) -> str | None:
             # asks without taking it, so a browser that starts at this moment is not disturbed
             asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
             kind, _, _, _, pid = struct.unpack("hhqqi4x", fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
-            return None if kind == fcntl.F_UNLCK else f"{LEVELDB_LOCK} is locked by pid {pid}"
+            return None if kind == fcntl.F_UNLCK else int(pid)
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            return f"{LEVELDB_LOCK} is locked"
+            return 0
         return None
     finally:
         os.close(descriptor)

@@ -24,10 +24,11 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
         profile: whose data.
         fence: the holder's number.
         state: where it stands.
-        temp_dir: its TMPDIR, which is removed with it.
+        temp_dir: its TMPDIR, which is removed with it; empty where it has none.
         created: epoch seconds.
         rebuilt: it still needs the login state.
         browser: what wrote its data, as far as known: name (may be empty) and version.
+        keep: it outlives its owner, because that was asked for.
     """
 
     profile: str
@@ -37,6 +38,7 @@ class Marker(msgspec.Struct, frozen=True, kw_only=True):
     created: float
     rebuilt: bool
     browser: tuple[str, str] | None = None
+    keep: bool = False
 
     def after(self, event: WorkspaceEvent) -> Marker:
         """Return the marker after an event.

@@ -15,7 +15,8 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """What a copy did.
 
     Attributes:
-        source: ``template``, ``profile``, ``crashed`` (an earlier attempt's workspace, taken over) or ``empty``.
+        source: ``template``, ``profile``, ``crashed`` (an earlier attempt's workspace, taken over), ``empty``, or ``base`` (nothing
+            was copied, the base profile itself is used).
         files: copied.
         bytes: copied.
         skipped: files left out, by rule.

@@ -55,7 +55,7 @@ def workspace(path: Path, root: Path) -> None:
     if not path.name.startswith("."):
         gone = root / f"{GONE}{path.name}.{secrets.token_hex(4)}"
         path.rename(gone)
-    if found is not None:
+    if found is not None and found.temp_dir:
         temp_dir(Path(found.temp_dir))
     for child in gone.iterdir():
         if child.name != marker.NAME:

@@ -25,8 +25,13 @@ def path_for(workspace: Path) -> Path:
     return _base() / f"{_digest(str(workspace.parent))}-{_digest(workspace.name)}"
 
 
+def beside(root: Path) -> Path:
+    """Return a directory below the system's own that stands in for ``root`` where that cannot be written to."""
+    return _base() / f"clones-{_digest(str(root))}"
+
+
 def create(path: Path) -> None:
-    """Create a TMPDIR, 0700, empty or as it was.
+    """Create a TMPDIR or a stand-in, 0700, empty or as it was.
 
     Raises:
         WorkspaceError: somebody else owns a directory on the way.

@@ -5,6 +5,7 @@ found there, it is a lost login.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 import sqlite3
@@ -18,11 +19,16 @@ from core import durable
 from core.workspaces import skip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _DATABASES = ("Cookies", "Login Data", "Web Data")
 _COMPANIONS = ("-journal", "-wal")
 _KEYRING = b"v11"
+_CRITICAL = ("Local State", "Last Version")
+_CRITICAL_OF_PROFILE = (
+    "Preferences", "Secure Preferences", "Bookmarks", "Cookies", "Cookies-journal", "Cookies-wal", "Network/Cookies",
+    "Login Data", "Login Data-journal", "Web Data", "Web Data-journal", "Local Storage/leveldb/CURRENT",
+)  # fmt: skip
 
 
 def findings(user_data_dir: Path) -> list[str]:
@@ -59,6 +65,40 @@ def keyring_cookies(user_data_dir: Path) -> int:
             )
             count += int(rows.fetchone()[0])
     return count
+
+
+def digests(user_data_dir: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file that matters most, by its relative path; those that cannot be read are left out."""
+    found = {}
+    profiles = sorted(path.parent for path in user_data_dir.glob("*/Preferences"))
+    names = [user_data_dir / name for name in _CRITICAL]
+    names += [profile / name for profile in profiles for name in _CRITICAL_OF_PROFILE]
+    for path in names:
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            found[path.relative_to(user_data_dir).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def differences(expected: Mapping[str, str], user_data_dir: Path) -> list[str]:
+    """Return which of the files that matter most are not as ``digests`` found them, one sentence each."""
+    found = digests(user_data_dir)
+    return [
+        f"{name}: {'is missing' if name not in found else 'its content is another'}"
+        for name, digest in expected.items()
+        if found.get(name) != digest
+    ]
+
+
+def was_used(user_data_dir: Path) -> bool:
+    """Whether a browser has run in a copy of ours: at its start it makes what every copy leaves out."""
+    for here, directories, files in os.walk(user_data_dir):
+        parts = Path(here).relative_to(user_data_dir).parts
+        if any(skip.directory((*parts, name), service_workers=False) for name in directories):
+            return True
+        if any(skip.file((*parts, name)) for name in files):
+            return True
+        directories[:] = [name for name in directories if name != "Extensions"]
+    return False
 
 
 def _databases(user_data_dir: Path) -> list[Path]:

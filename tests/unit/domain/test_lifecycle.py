@@ -10,11 +10,14 @@ import pytest
 from core.domain.lifecycle import (
     ATTEMPT,
     JOB,
+    MANAGER,
     SESSION_STATUS,
     WORKSPACE,
     AttemptEvent,
     AttemptState,
     JobEvent,
+    ManagerEvent,
+    ManagerState,
     WorkspaceEvent,
     WorkspaceState,
     advance,
@@ -27,6 +30,7 @@ MACHINES = [
     (JOB, JobState, JobEvent, "job"),
     (ATTEMPT, AttemptState, AttemptEvent, "attempt"),
     (WORKSPACE, WorkspaceState, WorkspaceEvent, "workspace"),
+    (MANAGER, ManagerState, ManagerEvent, "manager"),
 ]
 PAIRS = [
     pytest.param(table, state, event, name, id=f"{name}-{state}-{event}")
