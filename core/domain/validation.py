@@ -1,9 +1,10 @@
-"""Which names are allowed. IDs become file names, so they are ASCII, short, and no device names."""
+"""Which names and addresses are allowed. IDs become file names, so they are ASCII, short, and no device names."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from core.errors import BadInput, Problem
 
@@ -14,6 +15,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _DEVICE_NAMES = frozenset(
     {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(1, 10)), *(f"lpt{n}" for n in range(1, 10))}
 )
+PROXY_SCHEMES = ("http", "https", "socks4", "socks5")
 ID_RULE = "1 to 32 of A-Z a-z 0-9 _ -, the first a letter or digit, and not a Windows device name"
 
 
@@ -37,3 +39,12 @@ def require_id(text: str, place: str = "profile_id") -> str:
     if is_valid_id(text):
         return text
     raise BadInput([Problem(place=place, expected=ID_RULE, found=repr(text[:64]))])
+
+
+def is_proxy(url: str) -> bool:
+    """Whether ``url`` is ``scheme://[user:password@]host[:port]`` of a proxy that browsers know."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import socket
 import threading
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from core.domain.model import Holder
 from core.domain.validation import require_id
 from core.errors import ProfileHeld
-from core.profiles.store import fresh
+from core.profiles.store import fresh, require_valid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +30,7 @@ class MemoryProfileStore:
     def read(self, profile_id: str) -> ProfileMetadata | None:
         """Return a profile's metadata, None if there is no such profile."""
         found = self._kept.get(require_id(profile_id))
-        return None if found is None else msgspec.structs.replace(found)
+        return None if found is None else copy.deepcopy(found)
 
     def ensure(self, profile_id: str, now: float) -> ProfileMetadata:
         """Return the profile's metadata, creating the profile (platform ``custom``) if there is none."""
@@ -42,8 +41,12 @@ class MemoryProfileStore:
         return found
 
     def write(self, metadata: ProfileMetadata) -> None:
-        """Keep metadata."""
-        self._kept[require_id(metadata.profile_id)] = msgspec.structs.replace(metadata)
+        """Keep metadata.
+
+        Raises:
+            BadInput: they break a rule of the schema; nothing changed.
+        """
+        self._kept[metadata.profile_id] = copy.deepcopy(require_valid(metadata))
 
 
 class MemoryProfileLocks:

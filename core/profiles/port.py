@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
@@ -41,22 +41,48 @@ def timestamp(now: float) -> str:
     return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+ProfileStatus = Literal["active", "inactive", "corrupted"]
+LoginStatus = Literal["logged_in", "logged_out", "expired", "unknown"]
+ColorScheme = Literal["light", "dark", "no-preference"]
+
+
+class Viewport(msgspec.Struct, frozen=True):
+    """Size of a page, in CSS pixels."""
+
+    width: int
+    height: int
+
+
 class ProfileMetadata(msgspec.Struct, kw_only=True):
-    """``profiles/<id>/metadata.json``, as far as a run needs it.
+    """``profiles/<id>/metadata.json``; ``core.profiles.schema`` has the rules beyond the types.
 
     Attributes:
         profile_id: whose.
-        platform: the service: whatsapp, telegram, discord, custom.
+        platform: the service: whatsapp, telegram, discord, custom, or another that is registered.
         platform_version: free text.
-        created_at: ISO 8601, UTC.
-        last_used: ISO 8601, UTC.
-        status: active, inactive or corrupted.
+        platform_config: what the platform's own code needs; may hold secrets.
+        created_at: ISO 8601, UTC; empty: not known. So are all times.
+        last_used: when it was activated, or a run saved it.
+        last_activity: when a run or a person last did something in it.
+        status: active (the selected default), inactive or corrupted.
         lock_pid: process that held it last.
+        name: what people call it.
+        tags: words to find it by.
+        notes: free text.
+        login_state: whether its account was logged in when that was last known.
+        last_error: what went wrong last; None once a run succeeded.
+        error_phase: the phase of the run in which it did.
         flow: default flow of jobs that name none.
+        start_url: where a browser that is opened for a person begins.
         device: desktop or mobile.
+        device_descriptor: Playwright's name of a device, as ``Pixel 7``.
+        viewport: size of a page; None: the device's.
         proxy: default proxy; its password is a secret.
         locale: as ``de-DE``.
         timezone: as ``Europe/Berlin``.
+        color_scheme: what pages are told of it.
+        extra_headers: sent with every request; their values may be secrets.
+        downloads: absolute path of the directory that downloads go to; None: ``state/downloads/<id>``.
         browser: name of the browser that wrote the browser data.
         browser_version: its version.
         generation: number of the browser data, raised by each save; compared with the login state's.
@@ -65,15 +91,29 @@ class ProfileMetadata(msgspec.Struct, kw_only=True):
     profile_id: str
     platform: str = "custom"
     platform_version: str | None = None
+    platform_config: dict[str, Any] = {}
     created_at: str = ""
     last_used: str = ""
-    status: str = "inactive"
+    last_activity: str = ""
+    status: ProfileStatus = "inactive"
     lock_pid: int | None = None
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    notes: str | None = None
+    login_state: LoginStatus = "unknown"
+    last_error: str | None = None
+    error_phase: str | None = None
     flow: str | None = None
+    start_url: str | None = None
     device: Device | None = None
+    device_descriptor: str | None = None
+    viewport: Viewport | None = None
     proxy: str | None = None
     locale: str | None = None
     timezone: str | None = None
+    color_scheme: ColorScheme | None = None
+    extra_headers: dict[str, str] = {}
+    downloads: str | None = None
     browser: str | None = None
     browser_version: str | None = None
     generation: int = 0
@@ -95,5 +135,9 @@ class ProfileStore(Protocol):
         ...
 
     def write(self, metadata: ProfileMetadata) -> None:
-        """Make metadata durable."""
+        """Make metadata durable.
+
+        Raises:
+            BadInput: they break a rule of ``core.profiles.schema``; nothing changed.
+        """
         ...

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from core.domain.validation import require_id
 from core.durable import bytes_of, ensure_directory, is_unreadable, write_bytes
-from core.errors import StateCorrupt
+from core.errors import BadInput, Problem, StateCorrupt
 from core.profiles.port import ProfileMetadata, timestamp
+from core.profiles.schema import problem_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_STATUSES = frozenset({"active", "inactive", "corrupted"})
 _DIRECTORIES = ("browser_profile", "cache")
 
 
 def fresh(profile_id: str, now: float) -> ProfileMetadata:
     """Return the metadata of a profile that is being created."""
     return ProfileMetadata(profile_id=require_id(profile_id), created_at=timestamp(now), last_used=timestamp(now))
+
+
+def require_valid(metadata: ProfileMetadata) -> ProfileMetadata:
+    """Return the metadata if they may be written.
+
+    Raises:
+        BadInput: they could not be read again.
+    """
+    problem = problem_of(metadata, require_id(metadata.profile_id))
+    if problem:
+        place = f"metadata of profile {metadata.profile_id}"
+        raise BadInput([Problem(place=place, expected="what the schema allows", found=f"a mistake: {problem}")])
+    return metadata
 
 
 class FileProfileStore:
@@ -48,7 +60,7 @@ class FileProfileStore:
             found = msgspec.json.decode(data, type=ProfileMetadata)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
             raise StateCorrupt(path, str(exc) if data else "the file is empty") from None
-        problem = _problem(found, profile_id)
+        problem = problem_of(found, profile_id)
         if problem:
             raise StateCorrupt(path, problem)
         return found
@@ -72,10 +84,11 @@ class FileProfileStore:
         """Make metadata durable.
 
         Raises:
+            BadInput: they break a rule of the schema; nothing changed.
             StateCorrupt: what is there is no JSON object, so its other fields could not be kept; nothing changed.
             DurableWriteFailed: the old version is intact.
         """
-        path = self._path(metadata.profile_id)
+        path = self._path(require_valid(metadata).profile_id)
         ours = msgspec.structs.asdict(metadata)
         fields = {name: value for name, value in ours.items() if value is not None}
         others = {name: value for name, value in self._raw(path).items() if name not in ours}
@@ -102,16 +115,3 @@ def _content(path: Path) -> bytes | None:
         if not is_unreadable(exc):
             raise
         raise StateCorrupt(path, f"it cannot be read ({exc.strerror})") from exc
-
-
-def _problem(found: ProfileMetadata, profile_id: str) -> str:
-    if found.profile_id != profile_id:
-        return f"it belongs to profile {found.profile_id!r}"
-    if found.status not in _STATUSES:
-        return f"status is none of {', '.join(sorted(_STATUSES))}"
-    for name, text in (("created_at", found.created_at), ("last_used", found.last_used)):
-        try:
-            datetime.fromisoformat(text or "1970-01-01")  # empty: not known
-        except ValueError:
-            return f"{name} is no ISO 8601 time"
-    return ""

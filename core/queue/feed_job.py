@@ -7,13 +7,12 @@ import functools
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 
 from core.domain.model import Device, JobSpec
 from core.domain.session import is_secret
-from core.domain.validation import ID_RULE, is_valid_id
+from core.domain.validation import ID_RULE, PROXY_SCHEMES, is_proxy, is_valid_id
 from core.input_file import absolute
 from core.redaction import MASK, mask_url
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PROXY_SCHEMES = ("http", "https", "socks4", "socks5")
 LATEST = dt.datetime(9999, 1, 1, tzinfo=dt.UTC).timestamp()
 LARGEST_INT = 2**31 - 1
 IDENTITY_FIELDS = frozenset({"identity", "credentials", "email", "username", "login", "secrets"})
@@ -188,7 +186,7 @@ class Resolver:
             if not self._is_dir[path]:
                 what = "a file" if os.path.isfile(path) else "nothing"  # noqa: PTH113 - as above
                 yield Fault("template", "an existing user-data-dir", f"{what} at {_shortened(path)}")
-        if given.proxy is not None and not _is_proxy(given.proxy):
+        if given.proxy is not None and not is_proxy(given.proxy):
             known = ", ".join(PROXY_SCHEMES)
             yield Fault("proxy", f"scheme://[user:password@]host:port ({known})", quoted(without_password(given.proxy)))
         for name in given.params or {}:
@@ -277,11 +275,3 @@ def _not_before_fault(value: float | str) -> Fault:
         return Fault("not_before", EXPECTED["not_before"], quoted(value), hint)
     hint = "these are milliseconds" if LATEST <= value < LATEST * 1000 else ""
     return Fault("not_before", EXPECTED["not_before"], f"{value:.15g}", hint)
-
-
-def _is_proxy(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False

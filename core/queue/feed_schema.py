@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from core.queue.feed_job import EXPECTED, LARGEST_INT, PROXY_SCHEMES, RawDefaults, RawJob
+from core.domain.validation import PROXY_SCHEMES
+from core.queue.feed_job import EXPECTED, LARGEST_INT, RawDefaults, RawJob
 
 ADDRESS = "https://json-schema.org/draft/2020-12/schema"
 _ID = {"pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$"}

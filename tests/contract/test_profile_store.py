@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import BadInput, StateCorrupt
 from core.profiles.memory import MemoryProfileStore
-from core.profiles.port import ProfileMetadata
+from core.profiles.port import ProfileMetadata, Viewport
 from core.profiles.store import FileProfileStore
 
 NOW = 1_795_212_000.0  # 2026-11-20T22:00:00Z
@@ -39,13 +39,27 @@ def test_what_was_written_is_read(store):
         platform_version="1",
         created_at="2026-11-20T20:00:00Z",
         last_used="2026-11-20T21:00:00Z",
+        platform_config={"api_id": 1, "limits": [1, 2.5, None]},
+        last_activity="2026-11-20T21:30:00Z",
         status="active",
         lock_pid=12,
+        name="Anna of support",
+        tags=("support", "de"),
+        notes="ask Bert\nfor the phone",
+        login_state="expired",
+        last_error="step login: no field",
+        error_phase="steps",
         flow="f.py",
+        start_url="https://web.example.org/",
         device="mobile",
+        device_descriptor="Pixel 7",
+        viewport=Viewport(412, 839),
         proxy="http://u:p@h:1",
         locale="de-DE",
         timezone="Europe/Berlin",
+        color_scheme="dark",
+        extra_headers={"X-Desk": "7"},
+        downloads="/srv/anna",
         browser="Chromium",
         browser_version="156",
         generation=3,
@@ -59,8 +73,18 @@ def test_what_was_written_is_read(store):
 def test_what_is_read_is_a_copy(store):
     """Changing what was read changes nothing in the store."""
     store.ensure("a", NOW)
-    store.read("a").status = "active"
-    assert store.read("a").status == "inactive"
+    found = store.read("a")
+    found.status = "active"
+    found.platform_config["api_id"] = 1
+    assert (store.read("a").status, store.read("a").platform_config) == ("inactive", {})
+
+
+def test_what_could_not_be_read_again_is_not_written(store):
+    """Metadata that break a rule are refused, naming it, and what is there stays."""
+    before = store.ensure("a", NOW)
+    with pytest.raises(BadInput, match=r"metadata of profile a: .* generation is below 0"):
+        store.write(ProfileMetadata(profile_id="a", generation=-1))
+    assert store.read("a") == before
 
 
 def test_an_id_is_never_a_path(store):
@@ -97,13 +121,13 @@ def test_unknown_fields_are_kept(state_dir):
     """What a person or a later version wrote beside our fields survives our writes."""
     path = state_dir / "profiles" / "a" / "metadata.json"
     path.parent.mkdir(parents=True)
-    path.write_text('{"profile_id": "a", "platform_config": {"api_id": 1}, "proxy": "http://h:1"}')
+    path.write_text('{"profile_id": "a", "fingerprint": {"seed": 1}, "proxy": "http://h:1"}')
     store = FileProfileStore(state_dir)
     metadata = store.read("a")
     metadata.proxy = None
     store.write(metadata)
     written = msgspec.json.decode(path.read_bytes())
-    assert written["platform_config"] == {"api_id": 1}
+    assert written["fingerprint"] == {"seed": 1}
     assert "proxy" not in written
 
 
@@ -120,6 +144,7 @@ def test_unknown_fields_are_kept(state_dir):
         b'{"profile_id": "a", "status": "dancing"}',
         b'{"profile_id": "a", "created_at": "yesterday"}',
         b'{"profile_id": "a", "device": "watch"}',
+        b'{"profile_id": "a", "tags": ["two words"]}',
     ],
 )
 def test_what_is_no_metadata_is_corrupt(state_dir, content):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.domain.validation import case_collisions, is_valid_id, require_id
+from core.domain.validation import case_collisions, is_proxy, is_valid_id, require_id
 from core.errors import BadInput
 
 ALPHABET = string.ascii_letters + string.digits + "_-"
@@ -104,3 +104,15 @@ def test_require_id_returns_the_good_and_names_the_bad():
     with pytest.raises(BadInput) as caught:
         require_id("x" * 10_000)
     assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize("good", ["http://h", "https://u:p@h:443", "socks5://[::1]:1080"])
+def test_good_proxies(good):
+    """A scheme that browsers know, and a host."""
+    assert is_proxy(good)
+
+
+@pytest.mark.parametrize("bad", ["", "h:1", "ftp://h", "http://", "http://h:0", "http://h:99999", "http://["])
+def test_bad_proxies(bad):
+    """No scheme, another one, no host, no port that could be, no URL."""
+    assert not is_proxy(bad)
