@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from core.domain.failure import Code
 from core.domain.outcome import Busy, Corrupt, Failed, HostFault, Interrupted, Outcome, Rejected, Waiting
 from core.errors import (
     BrowserLaunchFailed,
@@ -115,12 +116,12 @@ def outcome_of(error: Exception, phase: str, mask: Callable[[str], str]) -> Outc
         case StateCorrupt() | WorkspaceCorrupt():
             return Corrupt(reason=reason)
         case UnmetRequirement():
-            return Failed(step=error.step, reason=reason, permanent=True)
+            return Failed(step=error.step, reason=reason, code=Code.REQUIREMENT_UNMET)
         case StepError():
             return Failed(step=error.step, reason=reason)
         case WorkspaceError() if type(error) is WorkspaceError:
             # an older or foreign browser on this data: another try meets the same
-            return Failed(step=phase, reason=reason, permanent=True)
+            return Failed(step=phase, reason=reason, code=Code.BROWSER_MISMATCH)
         case BrowserLost():
             return Failed(step=phase, reason=reason or "the browser is gone")
         case (
