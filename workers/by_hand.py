@@ -101,6 +101,7 @@ class ByHand:
                 stopped_by=stopped,
                 stop_reason="stopped by hand",
                 last_step=self._last_step,
+                out_of_memory=child.out_of_memory,
             )
         )
         self._say(_ending(outcome))
