@@ -121,7 +121,7 @@ class Failure(NamedTuple):
         severity: how grave it is.
         blame: where it is to be mended.
         kind: as which outcome a worker reports it.
-        says: one sentence for people; ``{where}`` is empty, or `` in step NAME``.
+        says: one sentence for people; ``{where}`` is empty, or `` (NAME)`` of a step.
         do: what to do about it; ``{profile}`` is the profile's ID.
     """
 
@@ -153,7 +153,7 @@ FAILURES: Mapping[Code, Failure] = {
     ),
     _C.RATE_LIMITED: Failure(
         _T.NETWORK, _S.MEDIUM, _B.SITE, _K.FAILED,
-        "The site says that it is asked too often (429){where}.",
+        "The site says that it is asked too often{where}.",
         "Ask less: fewer at a time (--max-concurrent), a longer --launch-interval.",
     ),
     _C.NAME_NOT_FOUND: Failure(

@@ -112,6 +112,7 @@ class Corrupt(msgspec.Struct, frozen=True, kw_only=True, tag="corrupt"):
     """The profile's own data is damaged; trying again blindly would make it worse."""
 
     reason: str
+    step: str = ""
     code: Code = Code.PROFILE_CORRUPT
 
 
@@ -119,6 +120,7 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True, tag="rejected"):
     """The flow or its parameters cannot be used; trying again changes nothing."""
 
     reason: str
+    step: str = ""
     code: Code = Code.FLOW_INVALID
 
 
@@ -164,9 +166,9 @@ def ended(code: Code, reason: str, step: str = "") -> Ended:  # noqa: PLR0911 - 
         case Kind.NEEDS_PERSON:
             return Waiting(step=step, why=reason, code=code)
         case Kind.CORRUPT:
-            return Corrupt(reason=reason, code=code)
+            return Corrupt(reason=reason, step=step, code=code)
         case Kind.REJECTED:
-            return Rejected(reason=reason, code=code)
+            return Rejected(reason=reason, step=step, code=code)
         case _ as unreachable:
             assert_never(unreachable)
 

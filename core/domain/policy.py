@@ -175,11 +175,11 @@ def classified(code: Code, reason: str, *, step: str = "", profile_id: str = "ID
     Args:
         code: which one.
         reason: as it was reported, redacted.
-        step: where; empty outside of steps.
+        step: where, a stage of the pipeline or a step; may be empty.
         profile_id: whose.
     """
     failure = FAILURES[code]
-    where = f" in step {step}" if step else ""
+    where = f" ({step})" if step else ""
     return ClassifiedError(
         code=code,
         type=failure.type,

@@ -47,8 +47,8 @@ def test_every_code_has_words_for_people(code):
         assert {name for _, name, _, _ in string.Formatter().parse(text) if name is not None} <= {"where", "profile"}
     assert failure.says.endswith(".")
     assert "{" not in error.user_message + error.suggested_action
-    assert " in step pay" in error.user_message or "{where}" not in failure.says
-    assert " in step" not in classified(code, "why").user_message
+    assert " (pay)" in error.user_message or "{where}" not in failure.says
+    assert "(" not in classified(code, "why").user_message
 
 
 @pytest.mark.parametrize("code", Code)
