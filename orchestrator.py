@@ -24,6 +24,7 @@ import structlog
 from msgspec import structs
 
 from core import durable, logs, settings
+from core.cli.classes import is_class, nearest, read_classes
 from core.clock import SystemClock
 from core.console.open import open_console
 from core.dispatch.attempt import AttemptLimits
@@ -31,6 +32,7 @@ from core.dispatch.dispatcher import Dispatcher
 from core.dispatch.ports import DispatchSettings, Ports
 from core.dispatch.shutdown import Stop
 from core.domain import events
+from core.domain.failure import Code
 from core.domain.messages import WorkerSettings
 from core.domain.outcome import ExitCode
 from core.errors import BadInput, HolderAlive, OstlerError, Problem
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 NEVER_HALF_WRITTEN = frozenset({"browser_profile", "cache", "downloads", "artifacts"})
 """Directories below ``state/`` that may hold very many files, and none that a durable write puts there."""
+_DIGITS = 9
 RUN_PY = Path(__file__).resolve().with_name("run.py")
 EPILOG = """\
 examples:
@@ -97,7 +100,14 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--max-concurrent", metavar="N", help="browsers at a time (default 5)")
     add("--flow", metavar="FILE", help="flow of jobs that name none")
     add("--again", action="store_true", help="run jobs that have ended once more; committed steps stay done")
-    add("--retry-failed", action="store_true", help="give failed and quarantined jobs another chance")
+    add(
+        "--retry-failed",
+        metavar="CLASS",
+        nargs="?",
+        const="",
+        action="append",
+        help="give failed and quarantined jobs another chance: all, or those of a code or type (docs/failures.md)",
+    )
     add("--watch", action="store_true", help="stay, and follow edits of the queue file, server or command")
     add("--watch-interval", metavar="SECONDS", help="between two looks at a server or command (default 30)")
     add("--take-over", action="store_true", help="kill a frozen orchestrator that holds the state directory")
@@ -110,6 +120,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--timeout", metavar="SECONDS", help="hard limit of one attempt")
     add("--stop-grace", metavar="SECONDS", help="between asking a worker to end and killing it")
     add("--max-attempts", metavar="N", help="failing attempts a job may have (default 3)")
+    add("--retries", metavar="N", help="the same, counted without the first: one less than --max-attempts")
     add("--poison-limit", metavar="N", help="crashes in a row that quarantine a job (default 3)")
     add("--retry-delay", metavar="SECONDS", help="before the first retry (default 1); doubles with each")
     add("--browser", metavar="PATH")
@@ -118,6 +129,44 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--trace", metavar="WHEN", help="Playwright's: off (default), on-failure or always; it holds secrets")
     add("--no-sandbox", dest="sandbox", action="store_const", const=False, help="run browsers without their sandbox")
     return parser.parse_args(argv)
+
+
+def classes_to_retry(options: argparse.Namespace, cwd: Path) -> frozenset[Code]:
+    """Return the codes whose jobs ``--retry-failed`` gives another chance: none where it was not asked for, all without a class.
+
+    It has always been right to write ``--retry-failed queue.json``: what is no class, and cannot be one that is misspelt, is
+    the queue.
+
+    Raises:
+        BadInput: a class that there is not.
+    """
+    given: list[str] = options.retry_failed or []
+    for index, text in enumerate(given):
+        misspelt = nearest(text) is not None and not os.path.exists(cwd / text)  # noqa: PTH110 - a name too long is no error of it
+        if text and not is_class(text) and not misspelt and options.queue is None and options.queue_command is None:
+            options.queue, given[index] = text, ""
+    named = [text for text in given if text]
+    codes = read_classes(named, "--retry-failed")
+    return frozenset(Code) if len(named) < len(given) else codes
+
+
+def attempts_asked(options: argparse.Namespace) -> object:
+    """Return what was asked for as ``max_attempts``, also where it was said as ``--retries``.
+
+    Raises:
+        BadInput: both were given, or it is no number.
+    """
+    retries = options.retries
+    if retries is None:
+        return options.max_attempts
+    expected, found = "", ""
+    if options.max_attempts is not None:
+        expected, found = "--retries or --max-attempts, which is one more", "both"
+    elif not retries.isdecimal() or len(retries) > _DIGITS:
+        expected, found = "a whole number, 0 or more", f'"{retries}"'
+    if expected:
+        raise BadInput([Problem(place="command line", field="retries", expected=expected, found=found)])
+    return int(retries) + 1
 
 
 def dispatch_settings(chosen: Settings, *, watch: bool) -> DispatchSettings:
@@ -203,6 +252,7 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
     """Wire everything up and run the queue."""
     chosen = resolved.settings
     clock = SystemClock()
+    retry_failed = classes_to_retry(options, Path.cwd())
     reader = make_reader(options, resolved)
     source = open_source(options.queue, Path.cwd()) if options.queue is not None and reader is None else None
     is_feed = reader is not None or (source is not None and source.kind is SourceKind.FEED)
@@ -238,11 +288,11 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
         everything = FanOut([sink, console])
         if feed is not None:
             changes = queue.reconcile(
-                feed.name, feed.specs, now=clock.now(), again=options.again, retry_failed=options.retry_failed
+                feed.name, feed.specs, now=clock.now(), again=options.again, retry_failed=retry_failed
             )
             everything.emit(events.FeedRead(at=clock.now(), source=feed.name, **structs.asdict(changes)))
         else:
-            queue.resume(clock.now(), again=options.again, retry_failed=options.retry_failed)
+            queue.resume(clock.now(), again=options.again, retry_failed=retry_failed)
         follower: FeedFollower | None = None
         if options.watch and intake is not None and reader is not None:
             follower = RemoteFollower(reader, intake, queue, clock, interval=chosen.watch_interval)
@@ -279,6 +329,7 @@ def main(argv: Sequence[str]) -> int:
     options = parse(argv)
     flags = {name: getattr(options, name, None) for name in settings.Settings.__struct_fields__}
     try:
+        flags["max_attempts"] = attempts_asked(options)
         resolved = settings.resolve(flags, os.environ, cwd=Path.cwd())
         for line in settings.unknown_variables(os.environ):
             _say(line)

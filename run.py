@@ -98,6 +98,7 @@ async def _attempt(hello: Hello, channel: WorkerChannel) -> Outcome:
     from core import logs
     from core.clock import SystemClock
     from core.process.identity import own_stamp
+    from core.process.oom import oom_kills
     from core.profiles.lock import FileProfileLocks
     from core.profiles.store import FileProfileStore
     from core.redaction import Redactor
@@ -132,6 +133,7 @@ async def _attempt(hello: Hello, channel: WorkerChannel) -> Outcome:
         redactor=redactor,
         standing_fence=lambda profile_id: _standing_fence(state_dir / "workspaces", profile_id),
         load_flow=load,
+        oom_kills=oom_kills,
     )
     async with channel.running():
         outcome = await run(hello, ports, own_stamp())

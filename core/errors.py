@@ -329,7 +329,11 @@ class BrowserRefused(BrowserLaunchFailed):
 
 
 class BrowserLost(BrowserError):
-    """The browser or its driver is gone, or no longer answers."""
+    """The browser or its driver is gone, or no longer answers; ``driver``: it was the driver that died."""
+
+    def __init__(self, reason: str, *, driver: bool = False) -> None:
+        self.driver = driver
+        super().__init__(reason)
 
 
 class CapabilityMismatch(BrowserError):
@@ -345,11 +349,12 @@ class CapabilityMismatch(BrowserError):
 
 
 class StepError(OstlerError):
-    """A step of a flow did not reach its post-condition."""
+    """A step of a flow did not reach its post-condition; ``code`` is one of ``core.domain.failure``, empty if not said."""
 
-    def __init__(self, step: str, reason: str) -> None:
+    def __init__(self, step: str, reason: str, code: str = "") -> None:
         self.step = step
         self.reason = reason
+        self.code = code
         super().__init__(f"step {step}: {reason}")
 
 

@@ -26,7 +26,7 @@ _LEFT_OUT = "{count} lines of Ostler and of libraries are left out; run.py --ver
 
 def place_of(error: BaseException) -> str:
     """Return where in the author's files an error comes from, as ``flow.py:41``; empty if it touched none of them."""
-    for one in _chain(error):
+    for one in chain(error):
         for frame in reversed(traceback.extract_tb(one.__traceback__)):
             if is_authors(frame.filename):
                 return f"{Path(frame.filename).name}:{frame.lineno}"
@@ -59,7 +59,7 @@ def is_authors(filename: str) -> bool:
     return not (filename.startswith(("<", *_NOT_THE_AUTHORS)) or filename == _SHELL)
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def chain(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and what it came from, each once; a group's members come after the group."""
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]

@@ -21,6 +21,7 @@ from workers.steps.execute import Stage, commit, export, is_authenticated, prepa
 from workers.steps.flow import Step
 from workers.steps.local_storage import put_back
 from workers.steps.network import NetworkAccount, host_of
+from workers.steps.signs import Signs
 from workers.steps.trace import Tracer
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Browsing:
         }
         self._evidence = Evidence(**shared, screenshots=hello.settings.screenshots == "on-failure")
         self._tracer = Tracer(**shared, when=hello.settings.trace)
+        self._signs = Signs()
         self._network = NetworkAccount(host_of(run.proxy) if run.proxy else None)
 
     async def without_browser(self) -> None:
@@ -126,6 +128,7 @@ class Browsing:
                 opened = True
                 self._evidence.watch(browser.context)
                 self._network.watch(browser.context)
+                self._signs.watch(browser.context)
                 await self._tracer.start(browser.context)
                 try:
                     pause = await unless_lost(browser, partial(self._use, browser, workspace))
@@ -187,6 +190,9 @@ class Browsing:
         """
         authenticated = await is_authenticated(stage)
         if authenticated:
+            self._signs.login_missing = False
+            if self._run.flow.on_authenticate is not None:
+                self._run.record.note_login(self._run.flow.name)
             return
         if authenticated is None:
             self._reporter.note("authentication_unknown")
@@ -194,6 +200,7 @@ class Browsing:
         restored = self._request(workspace).restore is not None
         if self._run.record.login is not None and self._login_counts() and not restored and not self._doubts_login:
             raise _LoginLost
+        self._signs.login_missing = self._run.flow.name in self._run.record.session.logged_in
         self._reporter.note("not_authenticated")
 
     async def _put_back(self, browser: OpenBrowser, workspace: Workspace) -> None:
@@ -236,6 +243,7 @@ class Browsing:
         spec = pause.step.spec
         said = StepCommitted(step=spec.name, flag=spec.flag, seconds=pause.seconds, body_ran=pause.body_ran)
         commit(stage, pause.step, pause.login, self._run.next_generation, said)
+        self._signs.login_missing = False
 
     def _stage(self, browser: OpenBrowser | None) -> Stage:
         settings = self._run.hello.settings
@@ -247,6 +255,7 @@ class Browsing:
             clock=self._ports.clock,
             browser=browser,
             evidence=self._evidence,
+            signs=self._signs,
             verbose=settings.verbose,
             inspect=partial(self._inspect, browser) if settings.inspect and browser is not None else None,
             inspect_first=settings.from_step,

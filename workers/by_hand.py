@@ -28,6 +28,7 @@ from core.domain.messages import (
     Stop,
 )
 from core.domain.outcome import EXIT_CODES, Busy, Done, Exit, ExitCode, Outcome, Waiting, classify
+from core.domain.policy import classified
 from core.errors import ControlLost
 from core.line_tail import LineTail
 
@@ -101,9 +102,13 @@ class ByHand:
                 stopped_by=stopped,
                 stop_reason="stopped by hand",
                 last_step=self._last_step,
+                out_of_memory=child.out_of_memory,
             )
         )
         self._say(_ending(outcome))
+        if not isinstance(outcome, Done):
+            known = classified(outcome.code, "", step=getattr(outcome, "step", ""), profile_id=command.profile_id)
+            self._say(f"{outcome.code}: {known.user_message} {known.suggested_action}")
         return EXIT_CODES[type(outcome)]
 
     async def _converse(self, child: Child, hello: Hello) -> None:

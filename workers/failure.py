@@ -5,33 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from core.domain.outcome import Busy, Corrupt, Failed, HostFault, Interrupted, Outcome, Rejected, Waiting
-from core.errors import (
-    BrowserLaunchFailed,
-    BrowserLost,
-    BrowserNotFound,
-    CapabilityMismatch,
-    DurableWriteFailed,
-    Fenced,
-    FlowLoadError,
-    HolderAlive,
-    NeedsPerson,
-    NewerSchema,
-    NoSpace,
-    OstlerError,
-    StateCorrupt,
-    StepError,
-    TemplateLive,
-    TemplateMissing,
-    WorkspaceCorrupt,
-    WorkspaceError,
-)
+from core.domain.failure import Code
+from core.domain.outcome import Outcome, ended
+from core.errors import Fenced, HolderAlive, OstlerError, StepError
 from core.text import encodable
+from workers.classify import code_of, host_code_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 LONGEST = 500
+_KILLED = frozenset({Code.PAGE_CRASHED, Code.BROWSER_CRASHED, Code.DRIVER_LOST})
 # Playwright's call log quotes what was typed, unescaped, in a line of its own that ends with the call; and the element as it
 # stands in the page, with its value
 _CALL = r"(?:fill|type|press|press_sequentially|pressSequentially|insert_text|insertText)"
@@ -52,6 +36,9 @@ class Stopped(OstlerError):
 
 class UnmetRequirement(StepError):
     """A step requires facts that do not hold, and nothing in this attempt would make them hold."""
+
+    def __init__(self, step: str, reason: str, code: str = Code.REQUIREMENT_UNMET) -> None:
+        super().__init__(step, reason, code)
 
 
 def reason_of(error: BaseException, mask: Callable[[str], str], place: str = "") -> str:
@@ -89,49 +76,34 @@ def shorten(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
-def outcome_of(error: Exception, phase: str, mask: Callable[[str], str]) -> Outcome:  # noqa: C901, PLR0911 - one per case
+def outcome_of(error: Exception, phase: str, mask: Callable[[str], str], *, starved: bool = False) -> Outcome:
     """Say how an attempt ended that this error ended.
-
-    The cases: we were asked to stop; a person is needed; a newer holder wrote; the input cannot be used; the profile's own data is damaged; the
-    host could not do its part; a step failed; the browser went; anything else is a failure of the phase under way.
 
     Args:
         error: what ended it.
         phase: the stage of the pipeline, or the step, under way.
         mask: takes secrets out.
+        starved: whether the kernel has killed something of ours for want of memory meanwhile.
     """
     reason = reason_of(error, mask)
     match error:
-        case Stopped():
-            return Interrupted(reason=reason)
-        case NeedsPerson():
-            return Waiting(step=error.step, why=reason)
         case Fenced():
-            return Busy(holder=f"a newer holder, number {error.newer}")
+            reason = f"a newer holder, number {error.newer}"
         case HolderAlive():
-            return Busy(holder=error.holder)
-        case FlowLoadError() | NotAccepted() | TemplateMissing() | NewerSchema():
-            return Rejected(reason=reason)
-        case StateCorrupt() | WorkspaceCorrupt():
-            return Corrupt(reason=reason)
-        case UnmetRequirement():
-            return Failed(step=error.step, reason=reason, permanent=True)
-        case StepError():
-            return Failed(step=error.step, reason=reason)
-        case WorkspaceError() if type(error) is WorkspaceError:
-            # an older or foreign browser on this data: another try meets the same
-            return Failed(step=phase, reason=reason, permanent=True)
-        case BrowserLost():
-            return Failed(step=phase, reason=reason or "the browser is gone")
-        case (
-            BrowserNotFound()
-            | BrowserLaunchFailed()
-            | CapabilityMismatch()
-            | TemplateLive()
-            | NoSpace()
-            | DurableWriteFailed()
-            | OSError()
-        ):
-            return HostFault(reason=reason)
+            reason = error.holder
+    code = _code_of(error)
+    if starved and code in _KILLED:
+        code, reason = Code.OUT_OF_MEMORY, f"{reason}; the kernel killed a process for want of memory"
+    return ended(code, reason, error.step if isinstance(error, StepError) else phase)
+
+
+def _code_of(error: Exception) -> Code:
+    match error:
+        case Stopped():
+            return Code.INTERRUPTED
+        case NotAccepted():
+            return Code.BAD_PARAMS
+        case OSError():
+            return host_code_of(error)
         case _:
-            return Failed(step=phase, reason=reason)
+            return code_of(error)

@@ -143,6 +143,11 @@ class Record:
         """Write the session's status; also what raises the stored fence to ours."""
         self._change(lambda session: setattr(session, "status", status))
 
+    def note_login(self, flow: str) -> None:
+        """Note that this flow's check has found a login: where it finds none later, one was lost."""
+        if flow not in self.session.logged_in:
+            self._change(lambda session: session.logged_in.append(flow))
+
     def keep_login(self, login: LoginState) -> None:
         """Make the login state durable."""
         self._stores.login_states.write(self.session.profile_id, login, fence=self.fence)

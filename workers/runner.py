@@ -88,6 +88,7 @@ class Ports:
         redactor: masks secrets in this process.
         standing_fence: the highest holder's number known of a profile besides its session's: its workspaces'.
         load_flow: loads a flow file; runs its author's code.
+        oom_kills: how many processes of ours the kernel has killed for want of memory; None if unknown.
     """
 
     locks: ProfileLocks
@@ -102,6 +103,7 @@ class Ports:
     redactor: Redactor
     standing_fence: Callable[[str], int]
     load_flow: Callable[[str], Flow]
+    oom_kills: Callable[[], int | None]
 
 
 async def run(hello: Hello, ports: Ports, stamp: ProcessStamp) -> Outcome:
@@ -131,6 +133,7 @@ class Run:
         self._stop = anyio.Event()
         self._stop_reason = ""
         self._record: Record | None = None
+        self._oom_before = ports.oom_kills()
 
     async def whole(self, stamp: ProcessStamp) -> Outcome:
         """Take the lock, shake hands, run the pipeline. Without ``Go`` nothing is changed."""
@@ -176,7 +179,7 @@ class Run:
 
     def _ended_by(self, error: Exception) -> Outcome:
         mask = self._reporter.secrets.mask
-        outcome = outcome_of(error, self._reporter.phase, mask)
+        outcome = outcome_of(error, self._reporter.phase, mask, starved=self._is_starved())
         if not isinstance(error, OstlerError):
             self._reporter.log.error("attempt_failed", phase=self._reporter.phase, exc_info=error)
         if self._record is not None and not isinstance(error, Fenced):
@@ -186,6 +189,10 @@ class Run:
                 # the outcome stands; the orchestrator repairs the status
                 self._reporter.log.warning("status_not_written", error=mask(str(exc)))
         return outcome
+
+    def _is_starved(self) -> bool:
+        before, now = self._oom_before, self._ports.oom_kills()
+        return before is not None and now is not None and now > before
 
     # --- the pipeline ------------------------------------------------------------------------------------------------
 

@@ -75,6 +75,11 @@ class OpenBrowser(Protocol):
         """Set when the browser or its driver dies while it should live."""
         ...
 
+    @property
+    def driver_died(self) -> bool:
+        """Whether it was lost because its driver died."""
+        ...
+
     async def page(self) -> Any:
         """Return the page that is in front, or a new one."""
         ...

@@ -121,10 +121,10 @@ class Attempt:
                 self.done.add(step)
                 self.committed += flag is not None
                 return [events.StepCommitted(step=step, seconds=seconds, body_ran=body_ran, **of)]
-            case messages.StepProblem(step=step, try_=try_, reason=reason, will_retry=will_retry):
+            case messages.StepProblem(reason=reason):
                 self._extend(monotonic, self._limits.progress)
-                text = self._redact(reason)
-                return [events.StepFailed(step=step, try_=try_, reason=text, will_retry=will_retry, **of)]
+                told = msgspec.structs.asdict(message) | {"reason": self._redact(reason), "code": str(message.code)}
+                return [events.StepFailed(**told, **of)]
             case messages.Progress():
                 self._extend(monotonic, self._limit)
             case messages.Note(name=name, data=data):

@@ -11,7 +11,7 @@ import structlog
 from core.domain import events
 from core.domain.lifecycle import SESSION_STATUS
 from core.domain.model import TERMINAL, JobState
-from core.domain.outcome import Crashed, Failed, TimedOut, Waiting, classify
+from core.domain.outcome import Done, classify
 from core.domain.retry import decide
 from core.errors import OstlerError, ProfileHeld, QueueUnavailable
 
@@ -65,7 +65,7 @@ class Completion:
         seconds = now - claim.attempt.started_at
         kind = str(type(outcome).__struct_config__.tag)
         job = await self._persist(claim, decision, now=now, seconds=seconds, outcome=kind)
-        await self._blocking.files(self._settle, job)
+        await self._blocking.files(self._settle, job, decision.reclone)
         self._tell(claim, job, outcome, recovered, now=now, seconds=seconds, kind=kind)
         return job
 
@@ -107,8 +107,11 @@ class Completion:
         late = (step for step in announced.flags if step not in announced.committed)
         return tuple(step for step in late if flags.get(announced.flags[step], False))
 
-    def _settle(self, job: JobRecord) -> None:
-        """Bring what belongs to the profile in line with the job, if nobody holds it by now."""
+    def _settle(self, job: JobRecord, reclone: bool) -> None:  # noqa: FBT001 - called in a thread
+        """Bring what belongs to the profile in line with the job, if nobody holds it by now.
+
+        Where the next attempt is to start from what was saved last, this one's own copy goes.
+        """
         profile_id = job.spec.profile_id
         try:
             with self._ports.locks.hold(profile_id, "orchestrator"):
@@ -117,7 +120,7 @@ class Completion:
                 if stored is not None and stored.value.status != status:
                     repaired = msgspec.structs.replace(stored.value, status=status)
                     self._ports.sessions.write(repaired, fence=stored.fence)
-                if job.state in TERMINAL:
+                if reclone or job.state in TERMINAL:
                     self._ports.workspaces.discard_profile(profile_id)
         except ProfileHeld as exc:
             log.info("profile_not_settled", profile_id=profile_id, holder=exc.holder)
@@ -141,8 +144,9 @@ class Completion:
         emit = self._ports.events.emit
         for step in recovered:
             emit(events.StepCommitted(step=step, seconds=0.0, recovered=True, **of))
-        step = outcome.step if isinstance(outcome, (Failed, Crashed, TimedOut, Waiting)) else ""
-        emit(events.AttemptEnded(outcome=kind, reason=job.reason, step=step, seconds=seconds, **of))
+        where: str = getattr(outcome, "step", "")
+        code = "" if isinstance(outcome, Done) else str(outcome.code)
+        emit(events.AttemptEnded(outcome=kind, reason=job.reason, step=where, seconds=seconds, code=code, **of))
         emit(changed(job, at=now))
 
 
@@ -158,4 +162,5 @@ def changed(job: JobRecord, *, at: float) -> events.JobChanged:
         steps_done=job.steps_done,
         steps_total=job.steps_total,
         attempts=job.counters.attempts,
+        code=str(job.code or ""),
     )

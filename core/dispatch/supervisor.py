@@ -103,6 +103,7 @@ class Supervisor:
             stopped_by=by,
             stop_reason=reason,
             last_step=attempt.step,
+            out_of_memory=child.out_of_memory,
         )
 
     async def _watch_over(

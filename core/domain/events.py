@@ -138,12 +138,13 @@ class StepCommitted(_OfAttempt, frozen=True, kw_only=True, tag="step_committed")
 
 
 class StepFailed(_OfAttempt, frozen=True, kw_only=True, tag="step_failed"):
-    """A try of a step failed."""
+    """A try of a step failed. ``code``: what went wrong, as in docs/failures.md."""
 
     step: str
     try_: int
     reason: str
     will_retry: bool
+    code: str = ""
 
 
 class WorkerNoted(_OfAttempt, frozen=True, kw_only=True, tag="worker_noted"):
@@ -181,16 +182,17 @@ class NetworkUsed(_OfAttempt, frozen=True, kw_only=True, tag="network_used"):
 
 
 class AttemptEnded(_OfAttempt, frozen=True, kw_only=True, tag="attempt_ended"):
-    """The attempt's tree is gone and its outcome is recorded."""
+    """The attempt's tree is gone and its outcome is recorded. ``code``: what went wrong, as in docs/failures.md."""
 
     outcome: str
     reason: str
     step: str
     seconds: float
+    code: str = ""
 
 
 class JobChanged(_Event, frozen=True, kw_only=True, tag="job_changed"):
-    """A job moved. ``retry_at`` stands with ``waiting``."""
+    """A job moved. ``retry_at`` stands with ``waiting``, ``code`` with what went wrong, as in docs/failures.md."""
 
     profile_id: str
     job: str
@@ -200,6 +202,7 @@ class JobChanged(_Event, frozen=True, kw_only=True, tag="job_changed"):
     steps_done: int = 0
     steps_total: int = 0
     attempts: int = 0
+    code: str = ""
 
 
 class StopAsked(_Event, frozen=True, kw_only=True, tag="stop_asked"):

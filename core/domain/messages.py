@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from core.domain.failure import Code
 from core.domain.model import HostTraffic, JobSpec, ProcessStamp
 from core.domain.outcome import Outcome
 from core.domain.session import StepSpec
@@ -141,6 +142,7 @@ class StepProblem(msgspec.Struct, frozen=True, kw_only=True, tag="step_problem")
     try_: int
     reason: str
     will_retry: bool
+    code: Code = Code.UNKNOWN
 
 
 class BrowserStarted(msgspec.Struct, frozen=True, kw_only=True, tag="browser_started"):

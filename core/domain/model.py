@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from core.domain.failure import Code
+
 Device = Literal["desktop", "mobile"]
 
 
@@ -98,16 +100,18 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True):
         failures: attempts that count against ``max_attempts``.
         crash_streak: consecutive crashes with nothing committed between.
         busy: consecutive times the profile was held by somebody else.
+        codes: how many attempts ended by each code, but for interrupted ones.
     """
 
     attempts: int = 0
     failures: int = 0
     crash_streak: int = 0
     busy: int = 0
+    codes: dict[Code, int] = {}
 
 
 class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as the queue keeps it."""
+    """A job as the queue keeps it; ``reason`` and ``code`` say why it is where it is, if its latest attempt failed."""
 
     spec: JobSpec
     state: JobState = JobState.QUEUED
@@ -115,6 +119,7 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     generation: int = 1
     due_at: float | None = None
     reason: str = ""
+    code: Code | None = None
     steps_done: int = 0
     steps_total: int = 0
     run_seconds: float = 0.0

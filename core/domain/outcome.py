@@ -1,15 +1,18 @@
 """How an attempt ended, said in one closed union, and which exit code says the same to a shell.
 
 A worker reports its own end (``core.domain.messages.Finished``) and its exit code backs it up. What the orchestrator saw
-from outside comes first: whoever was stopped did not fail, and whoever died did not finish.
+from outside comes first: whoever was stopped did not fail, and whoever died did not finish. Each outcome but ``Done`` has a
+code (``core.domain.failure``), which says what went wrong and decides what follows.
 """
 
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 import msgspec
+
+from core.domain.failure import FAILURES, Code, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,7 +59,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
 
     step: str
     reason: str
-    permanent: bool = False
+    code: Code = Code.UNKNOWN
 
 
 class Crashed(msgspec.Struct, frozen=True, kw_only=True, tag="crashed"):
@@ -64,6 +67,7 @@ class Crashed(msgspec.Struct, frozen=True, kw_only=True, tag="crashed"):
 
     step: str
     reason: str
+    code: Code = Code.WORKER_KILLED
 
 
 class TimedOut(msgspec.Struct, frozen=True, kw_only=True, tag="timed_out"):
@@ -71,24 +75,29 @@ class TimedOut(msgspec.Struct, frozen=True, kw_only=True, tag="timed_out"):
 
     step: str
     reason: str
+    code: Code = Code.ATTEMPT_TIMEOUT
 
 
 class Interrupted(msgspec.Struct, frozen=True, kw_only=True, tag="interrupted"):
     """Stopped by the operator, or gone with its orchestrator or host. Costs nothing."""
 
     reason: str
+    code: Code = Code.INTERRUPTED
 
 
 class Busy(msgspec.Struct, frozen=True, kw_only=True, tag="busy"):
     """Another process holds the profile. Costs nothing."""
 
     holder: str
+    code: Code = Code.PROFILE_BUSY
 
 
 class HostFault(msgspec.Struct, frozen=True, kw_only=True, tag="host_fault"):
     """The host could not do its part: no process, no space, no browser. Costs nothing."""
 
     reason: str
+    step: str = ""
+    code: Code = Code.HOST_FAULT
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True, tag="needs_person"):
@@ -96,21 +105,27 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True, tag="needs_person"):
 
     step: str
     why: str
+    code: Code = Code.NEEDS_PERSON
 
 
 class Corrupt(msgspec.Struct, frozen=True, kw_only=True, tag="corrupt"):
     """The profile's own data is damaged; trying again blindly would make it worse."""
 
     reason: str
+    step: str = ""
+    code: Code = Code.PROFILE_CORRUPT
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True, tag="rejected"):
     """The flow or its parameters cannot be used; trying again changes nothing."""
 
     reason: str
+    step: str = ""
+    code: Code = Code.FLOW_INVALID
 
 
-Outcome = Done | Failed | Crashed | TimedOut | Interrupted | Busy | HostFault | Waiting | Corrupt | Rejected
+Ended = Failed | Crashed | TimedOut | Interrupted | Busy | HostFault | Waiting | Corrupt | Rejected
+Outcome = Done | Ended
 
 EXIT_CODES: dict[type[Outcome], ExitCode] = {
     Done: ExitCode.DONE,
@@ -127,6 +142,37 @@ EXIT_CODES: dict[type[Outcome], ExitCode] = {
 """What a worker exits with when its attempt ended so."""
 
 
+def ended(code: Code, reason: str, step: str = "") -> Ended:  # noqa: PLR0911 - one per kind
+    """Return the outcome of an attempt that ended by this code.
+
+    Args:
+        code: what went wrong.
+        reason: why, redacted; of a busy profile, who holds it.
+        step: the step, or the stage of the pipeline, under way.
+    """
+    match FAILURES[code].kind:
+        case Kind.FAILED:
+            return Failed(step=step, reason=reason, code=code)
+        case Kind.CRASHED:
+            return Crashed(step=step, reason=reason, code=code)
+        case Kind.TIMED_OUT:
+            return TimedOut(step=step, reason=reason, code=code)
+        case Kind.INTERRUPTED:
+            return Interrupted(reason=reason, code=code)
+        case Kind.BUSY:
+            return Busy(holder=reason, code=code)
+        case Kind.HOST_FAULT:
+            return HostFault(reason=reason, step=step, code=code)
+        case Kind.NEEDS_PERSON:
+            return Waiting(step=step, why=reason, code=code)
+        case Kind.CORRUPT:
+            return Corrupt(reason=reason, step=step, code=code)
+        case Kind.REJECTED:
+            return Rejected(reason=reason, step=step, code=code)
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
 class Exit(msgspec.Struct, frozen=True, kw_only=True):
     """What the orchestrator saw of an attempt's end.
 
@@ -137,6 +183,7 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True):
         stopped_by: why we stopped it: ``"operator"``, ``"timeout"`` or None.
         stop_reason: the sentence that goes with it.
         last_step: the step or phase that was under way.
+        out_of_memory: whether the kernel shows that it was killed for want of memory.
     """
 
     returncode: int | None
@@ -145,6 +192,7 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True):
     stopped_by: str | None = None
     stop_reason: str = ""
     last_step: str = ""
+    out_of_memory: bool = False
 
 
 def classify(exit_: Exit) -> Outcome:
@@ -163,10 +211,14 @@ def classify(exit_: Exit) -> Outcome:
         return Interrupted(reason=exit_.stop_reason)
     if exit_.reported is not None:
         return exit_.reported
-    return Crashed(step=exit_.last_step, reason=_death(exit_.returncode))
+    code = Code.OUT_OF_MEMORY if exit_.out_of_memory else Code.WORKER_KILLED
+    return Crashed(step=exit_.last_step, reason=_death(exit_), code=code)
 
 
-def _death(returncode: int | None) -> str:
+def _death(exit_: Exit) -> str:
+    returncode = exit_.returncode
+    if exit_.out_of_memory:
+        return "killed by the kernel: there was not enough memory"
     if returncode is None:
         return "its end was not seen"
     if returncode < 0:

@@ -50,6 +50,7 @@ class SessionState(msgspec.Struct, kw_only=True):
         outputs: what the flows brought out, by name.
         remembered: what a step noted before it acted, by step and name (``ctx.remember``).
         login_generation: the login state's generation at the last commit; 0 for none.
+        logged_in: names of the flows whose check has found a login.
     """
 
     profile_id: str
@@ -60,6 +61,7 @@ class SessionState(msgspec.Struct, kw_only=True):
     outputs: dict[str, Any] = msgspec.field(default_factory=dict)
     remembered: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     login_generation: int = 0
+    logged_in: list[str] = msgspec.field(default_factory=list)
 
 
 class StepSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +135,6 @@ def _secrets_in(value: Any, *, secret: bool) -> Iterator[str]:
 def reset(session: SessionState, flag: str | None = None) -> SessionState:
     """Return the session with one flag cleared, or all of them and everything remembered."""
     if flag is None:
-        return msgspec.structs.replace(session, completion_flags={}, remembered={}, status="PENDING")
+        return msgspec.structs.replace(session, completion_flags={}, remembered={}, logged_in=[], status="PENDING")
     flags = {name: value for name, value in session.completion_flags.items() if name != flag}
     return msgspec.structs.replace(session, completion_flags=flags, status="PENDING")

@@ -20,6 +20,7 @@ from core.domain.validation import is_valid_id
 from core.errors import SpawnFailed
 from core.process.channel import CONTROL_VARIABLE, AsyncChannel, decode_up
 from core.process.identity import stamp
+from core.process.oom import OomWatch
 from core.process.pump import LogLimits, Pump, header, open_log
 from core.process.table import ATTEMPT_VARIABLE
 from core.process.tree import Marks, kill_tree
@@ -69,6 +70,7 @@ class SubprocessLauncher:
         self._env = dict(env)
         self._limiter: anyio.CapacityLimiter | None = None
         self._log_failed = False
+        self._oom = OomWatch()
 
     async def spawn(self, command: WorkerCommand, redactor: Redactor) -> SubprocessChild:
         """Start a worker in a session of its own; its output goes to ``logs/<id>.log`` through ``redactor``.
@@ -142,7 +144,12 @@ class SubprocessLauncher:
                 try:
                     process = self._popen(command, theirs.fileno(), output_end)
                     return SubprocessChild(
-                        process, command.nonce, ours, _Output(pump, ended, limits.grace), self._limiter
+                        process,
+                        command.nonce,
+                        ours,
+                        _Output(pump, ended, limits.grace),
+                        oom=self._oom,
+                        limiter=self._limiter,
                     )
                 except OSError:
                     ours.close()
@@ -181,11 +188,16 @@ class SubprocessChild:
         nonce: str,
         control: socket.socket,
         output: _Output,
+        *,
+        oom: OomWatch,
         limiter: anyio.CapacityLimiter | None,
     ) -> None:
         self._process = process
         self._nonce = nonce
         self._output = output
+        self._oom = oom
+        self._oom_before = oom.now()
+        self._out_of_memory: bool | None = None
         self._limiter = limiter
         self._reaping = anyio.Lock()
         self._channel: AsyncChannel[Up] = AsyncChannel(control, decode_up)
@@ -204,6 +216,11 @@ class SubprocessChild:
     def stamp(self) -> ProcessStamp:
         """Which process."""
         return self._stamp
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether the kernel shows that it was killed for want of memory."""
+        return bool(self._out_of_memory)
 
     async def send(self, message: Down) -> None:
         """Send a message.
@@ -237,6 +254,8 @@ class SubprocessChild:
                 else:
                     # no descriptor to wait on here: a thread waits, and may be left behind by a cancelled caller
                     await anyio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True, limiter=self._limiter)
+            if self._out_of_memory is None:
+                self._out_of_memory = self._process.returncode == -signal.SIGKILL and self._oom.took(self._oom_before)
             await self._output.end()
         return self._process.returncode
 

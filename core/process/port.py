@@ -37,11 +37,17 @@ class Child(Protocol):
       is logged and skipped), nor for a message that is too long.
     - ``wait`` returns after the process is reaped and its output is pumped (or the pump's grace is over).
     - ``kill_tree`` ends the worker and all that it started, frozen ones too, and returns when they are gone.
+    - ``out_of_memory`` is False until the process is reaped.
     """
 
     @property
     def stamp(self) -> ProcessStamp:
         """Which process."""
+        ...
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether the kernel shows that it was killed for want of memory."""
         ...
 
     async def send(self, message: Down) -> None:

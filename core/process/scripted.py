@@ -82,9 +82,10 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True, tag="exit"):
 
 
 class Crash(msgspec.Struct, frozen=True, kw_only=True, tag="crash"):
-    """Die of a signal, without a word."""
+    """Die of a signal, without a word; ``starved``: the kernel did it, for want of memory."""
 
     signal: int = signal.SIGKILL
+    starved: bool = False
 
 
 Action = Say | Garble | AwaitHello | AwaitGo | AwaitLaunch | AwaitStop | Hold | Hang | CloseControl | Exit | Crash
@@ -122,6 +123,7 @@ class ScriptedChild:
         signals: names of what it was hit with: ``term``, ``kill``.
         returncode: None while it lives.
         closed: whether its orchestrator has closed it.
+        out_of_memory: whether it was starved.
         user_data_dirs: what ``kill_tree`` was called with.
     """
 
@@ -135,6 +137,7 @@ class ScriptedChild:
         self.user_data_dirs: list[str | None] = []
         self.returncode: int | None = None
         self.closed = False
+        self.out_of_memory = False
         self._on_reaped = on_reaped
         self._stamp = ProcessStamp(host=HOST, pid=pid, started=float(pid))
         self._todo = deque(plan.actions)
@@ -254,7 +257,8 @@ class ScriptedChild:
                 self._control_open = False
             case Exit(code=code):
                 self._end(code)
-            case Crash(signal=number):
+            case Crash(signal=number, starved=starved):
+                self.out_of_memory = starved
                 self._end(-number)
             case _:
                 # waited for long enough; a garbled line is skipped by the receiving side

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from core import durable
 from core.errors import DamagedDatabase, ForeignDatabase, QueueUnavailable
-from core.queue.header import check_header
+from core.queue.header import SCHEMA, check_header
+from core.queue.migrating import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,8 +45,10 @@ class Database:
         with self._translated():
             if create and not path.exists():
                 _create(path)
-            check_header(path)
+            version = check_header(path)
             _check_content(path)
+            if version < SCHEMA:
+                _bring_up_to_date(path)
             if not read_only and path.stat().st_mode & 0o077:
                 path.chmod(0o600)  # it holds proxy passwords; -wal and -shm take their mode from it
             self._connection = _look(path) if read_only else _connect(path)
@@ -137,6 +140,20 @@ def _create(path: Path) -> None:
     finally:
         temp.unlink(missing_ok=True)
     durable.sync_directory(path.parent)
+
+
+def _bring_up_to_date(path: Path) -> None:
+    """Migrate a file of an earlier version: all of it, or nothing."""
+    with contextlib.closing(_open(path, "rw")) as connection:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            # another process may have been faster
+            migrate(connection, connection.execute("PRAGMA user_version").fetchone()[0])
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
 
 
 def _check_content(path: Path) -> None:

@@ -6,6 +6,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from core.domain.failure import code_named
 from core.domain.lifecycle import JOB, JobEvent, advance
 from core.domain.model import JobState
 from core.errors import BadInput, Problem, UnknownJob
@@ -14,7 +17,7 @@ from core.queue.database import Database
 from core.queue.operating import CANCELLED_BY_HAND, allowed_states, feed_after, refuse_others
 from core.queue.port import BY_HAND, Added, KeptJob, PastAttempt, Selection
 from core.queue.reconciling import Reading, follow, load
-from core.queue.rows import JOB_COLUMNS, job_of
+from core.queue.rows import ANEW, JOB_COLUMNS, job_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -24,10 +27,6 @@ if TYPE_CHECKING:
     from core.queue.reconciling import Statements
 
 _PAGE = 500
-_ANEW = (
-    "generation = generation + 1, attempts = 0, failures = 0, crash_streak = 0, busy = 0, "
-    "steps_done = 0, steps_total = 0, run_seconds = 0, "
-)
 
 
 class SqliteDesk:
@@ -64,7 +63,7 @@ class SqliteDesk:
             connection.execute(
                 "DELETE FROM temp.incoming WHERE id IN (SELECT id FROM jobs WHERE state <> ?)", (JobState.CANCELLED,)
             )
-            reading = Reading(BY_HAND, now, again=False, retry_failed=False, cancel_missing=False)
+            reading = Reading(BY_HAND, now, again=False, retry_failed=(), cancel_missing=False)
             result, _ = follow(connection, reading, len(given) - len(known))
             _arrange(connection, now)
             connection.execute("DROP TABLE temp.incoming")
@@ -107,20 +106,20 @@ class SqliteDesk:
         """See ``QueueDesk``."""
         with self._database.reading() as connection:
             rows = connection.execute(
-                "SELECT number, run, started_at, ended_at, seconds, outcome, fence FROM attempts "
+                "SELECT number, run, started_at, ended_at, seconds, outcome, fence, generation, code, reason FROM attempts "
                 "WHERE job_id = ? ORDER BY started_at, rowid",
                 (job_id,),
             ).fetchall()
-        return [PastAttempt(**dict(zip(PastAttempt.__struct_fields__, row, strict=True))) for row in rows]
+        return [_past(row) for row in rows]
 
     def again(self, chosen: Sequence[str] | Selection, *, now: float) -> list[str]:
         """See ``QueueDesk``."""
         with self._database.transaction() as connection:
             jobs = _chosen(connection, chosen, JobEvent.AGAIN)
             for job_id, state, feed, reason in jobs:
-                anew = "" if state is JobState.PARKED else _ANEW
+                anew = "" if state is JobState.PARKED else f"{ANEW}, "
                 connection.execute(
-                    f"UPDATE jobs SET {anew}state = ?, due_at = not_before, reason = '', feed = ?, updated_at = ? "
+                    f"UPDATE jobs SET {anew}state = ?, due_at = not_before, reason = '', code = '', feed = ?, updated_at = ? "
                     "WHERE id = ?",
                     (advance(JOB, state, JobEvent.AGAIN), feed_after(feed, reason), now, job_id),
                 )
@@ -133,7 +132,7 @@ class SqliteDesk:
             jobs = _chosen(connection, chosen, JobEvent.CANCELLED)
             for job_id, state, *_ in jobs:
                 connection.execute(
-                    "UPDATE jobs SET state = ?, reason = ?, due_at = NULL, updated_at = ? WHERE id = ?",
+                    "UPDATE jobs SET state = ?, reason = ?, code = '', due_at = NULL, updated_at = ? WHERE id = ?",
                     (advance(JOB, state, JobEvent.CANCELLED), CANCELLED_BY_HAND, now, job_id),
                 )
             _arrange(connection, now)
@@ -179,10 +178,18 @@ def _condition(selection: Selection) -> tuple[str, list[Any]]:
     if selection.profile is not None:
         parts.append("profile_id GLOB ?")
         values.append(selection.profile.replace("[!", "[^"))
+    if selection.codes is not None:
+        parts.append("code IN (SELECT value FROM json_each(?))")
+        values.append(msgspec.json.encode(sorted(selection.codes)).decode())
     if selection.reason is not None:
         parts.append("instr(lower(reason), lower(?)) > 0")
         values.append(selection.reason)
     return " AND ".join(parts), values
+
+
+def _past(row: Sequence[Any]) -> PastAttempt:
+    fields = dict(zip(PastAttempt.__struct_fields__, row, strict=True))
+    return PastAttempt(**fields | {"code": code_named(fields["code"] or ""), "reason": fields["reason"] or ""})
 
 
 def _kept(row: Sequence[Any]) -> KeptJob:

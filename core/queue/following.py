@@ -39,11 +39,11 @@ class Fate(NamedTuple):
     counted: str
 
 
-def fate(state: JobState, *, same: bool, again: bool, retry_failed: bool) -> Fate:
+def fate(state: JobState, *, same: bool, again: bool, retry: bool) -> Fate:
     """Say what becomes of a job that the feed names.
 
     The cases: claimed, left alone; pending, updated if it is another; parked or cancelled, queued again; done, failed or
-    quarantined, skipped unless asked for again.
+    quarantined, skipped unless asked for again (``again``, or ``retry`` where its code is among those that are).
     """
     if state in CLAIMED:
         return Fate(Action.KEEP, state, "unchanged")
@@ -51,7 +51,7 @@ def fate(state: JobState, *, same: bool, again: bool, retry_failed: bool) -> Fat
         return Fate(Action.KEEP, state, "unchanged") if same else Fate(Action.UPDATE, state, "updated")
     if state is JobState.PARKED:
         return Fate(Action.REQUEUE, advance(JOB, state, JobEvent.AGAIN), "resumed")
-    if again or (retry_failed and state in {JobState.FAILED, JobState.QUARANTINED}):
+    if again or (retry and state in {JobState.FAILED, JobState.QUARANTINED}):
         return Fate(Action.RENEW, advance(JOB, state, JobEvent.AGAIN), "added")
     if state is JobState.CANCELLED:
         return Fate(Action.REQUEUE, advance(JOB, state, JobEvent.AGAIN), "added")

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from core.errors import BadInput, ForeignDatabase, NewerSchema, Problem
 from core.input_file import is_regular
+from core.queue.migrating import OLDEST
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MAGIC = b"SQLite format 3\0"
 APPLICATION_ID = int.from_bytes(b"Ostl", "big")
-SCHEMA = 1
+SCHEMA = 2
 _HEADER = 100
 
 
@@ -28,8 +29,8 @@ def is_sqlite(path: Path) -> bool:
         return False
 
 
-def check_header(path: Path) -> None:
-    """Refuse a file that is no queue of ours.
+def check_header(path: Path) -> int:
+    """Refuse a file that is no queue of ours; return its schema, which may be an older one.
 
     Raises:
         ForeignDatabase: it is something else, or cannot be read or written.
@@ -55,10 +56,11 @@ def check_header(path: Path) -> None:
     version = int.from_bytes(header[60:64], "big")
     if version > SCHEMA:
         raise NewerSchema(path, found=version, known=SCHEMA)
-    if version < SCHEMA:
+    if version < OLDEST:
         raise ForeignDatabase(path, f"its schema is {version}, which no version of Ostler wrote")
     if not mode & 0o222:
         raise ForeignDatabase(path, "it is read-only")
+    return version
 
 
 def refuse_foreign(path: Path) -> None:

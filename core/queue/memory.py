@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,8 +14,9 @@ from core.queue.following import CANCELLABLE, CLAIMED, GONE, PENDING, RELEASED, 
 from core.queue.port import PastAttempt, Readiness, Reconciled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from core.domain.failure import Code
     from core.domain.model import JobSpec, ProcessStamp
     from core.domain.retry import Decision
 
@@ -54,7 +56,7 @@ class MemoryQueue:
         *,
         now: float,
         again: bool = False,
-        retry_failed: bool = False,
+        retry_failed: Collection[Code] = (),
         cancel_missing: bool = True,
     ) -> Reconciled:
         """See ``JobQueue``.
@@ -80,7 +82,7 @@ class MemoryQueue:
                 self._store.jobs[spec.id] = JobRecord(spec=spec, due_at=spec.not_before, updated_at=now)
                 self._store.added_at[spec.id] = now
                 continue
-            decided = fate(known.state, same=is_same(known.spec, spec), again=again, retry_failed=retry_failed)
+            decided = fate(known.state, same=is_same(known.spec, spec), again=again, retry=known.code in retry_failed)
             counted[decided.counted] += 1
             if decided.action is not Action.KEEP:
                 moved = msgspec.structs.replace(known, spec=spec, state=decided.state, updated_at=now)
@@ -100,16 +102,17 @@ class MemoryQueue:
             if job.state in CANCELLABLE:
                 cancelled += 1
                 state = advance(JOB, job.state, JobEvent.CANCELLED)
-                self._put(job, state=state, reason=GONE, due_at=None, updated_at=now)
+                self._put(job, state=state, reason=GONE, code=None, due_at=None, updated_at=now)
             elif job.state in RELEASED:
                 self._store.feeds[job.spec.id] = ""
         return cancelled
 
-    def resume(self, now: float, *, again: bool = False, retry_failed: bool = False) -> int:
+    def resume(self, now: float, *, again: bool = False, retry_failed: Collection[Code] = ()) -> int:
         """See ``JobQueue``."""
         self._check_run()
-        states = renewed(again=again, retry_failed=retry_failed)
-        anew = [job for job in self.jobs(states) if self._store.feeds[job.spec.id]] if states else []
+        states = renewed(again=again, retry_failed=bool(retry_failed))
+        ended = [job for job in self.jobs(states) if self._store.feeds[job.spec.id]] if states else []
+        anew = [job for job in ended if again or job.code in retry_failed]
         parked = list(self.jobs([JobState.PARKED]))
         for action, jobs in ((Action.REQUEUE, parked), (Action.RENEW, anew)):
             for job in jobs:
@@ -132,7 +135,9 @@ class MemoryQueue:
             return None
         job = min(line, key=lambda job: -job.spec.priority)  # the first of equals
         state = advance(JOB, job.state, JobEvent.DUE) if job.state is JobState.WAITING else job.state
-        job = self._put(job, state=advance(JOB, state, JobEvent.CLAIMED), due_at=None, reason="", updated_at=now)
+        job = self._put(
+            job, state=advance(JOB, state, JobEvent.CLAIMED), due_at=None, reason="", code=None, updated_at=now
+        )
         attempt = AttemptRecord(
             nonce=nonce,
             job_id=job.spec.id,
@@ -141,7 +146,9 @@ class MemoryQueue:
             started_at=now,
         )
         self._store.attempts[nonce] = attempt
-        self._store.past[nonce] = PastAttempt(number=attempt.number, run=self._run, started_at=now)
+        self._store.past[nonce] = PastAttempt(
+            number=attempt.number, run=self._run, started_at=now, generation=job.generation
+        )
         return Claim(job=job, attempt=attempt)
 
     def record_process(self, nonce: str, stamp: ProcessStamp) -> None:
@@ -182,13 +189,15 @@ class MemoryQueue:
         waits = [at for at in (decision.retry_at, job.spec.not_before) if at is not None]
         self._store.ended.add(nonce)
         self._store.past[nonce] = msgspec.structs.replace(
-            self._store.past[nonce], ended_at=now, seconds=seconds, outcome=outcome
-        )
+            self._store.past[nonce], ended_at=now, seconds=seconds, outcome=outcome, code=decision.code,
+            reason=decision.reason,
+        )  # fmt: skip
         return self._put(
             job,
             state=state,
             due_at=max(waits, default=None) if state in PENDING else None,
             reason=decision.reason,
+            code=decision.code,
             # `attempts` was counted at the start, which the decision may not have seen
             counters=msgspec.structs.replace(
                 decision.counters, attempts=max(job.counters.attempts, decision.counters.attempts)
@@ -222,6 +231,11 @@ class MemoryQueue:
         for job in self.jobs():
             counts[job.state] = counts.get(job.state, 0) + 1
         return counts
+
+    def codes(self) -> Mapping[str, int]:
+        """See ``JobQueue``."""
+        counts = Counter(str(job.code) for job in self.jobs() if job.code is not None)
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
     def pending_profiles(self) -> set[str]:
         """See ``JobQueue``."""
@@ -278,7 +292,7 @@ def _as_decided(job: JobRecord, action: Action) -> JobRecord:
             not_before = job.due_at if not_before is None else max(job.due_at, not_before)
         return msgspec.structs.replace(job, due_at=not_before)
     if action is Action.REQUEUE:
-        return msgspec.structs.replace(job, due_at=not_before, reason="")
+        return msgspec.structs.replace(job, due_at=not_before, reason="", code=None)
     return JobRecord(
         spec=job.spec, state=job.state, generation=job.generation + 1, due_at=not_before, updated_at=job.updated_at
     )

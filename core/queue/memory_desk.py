@@ -47,7 +47,7 @@ class MemoryDesk:
             else:
                 state = advance(JOB, old.state, JobEvent.AGAIN)
                 job = msgspec.structs.replace(
-                    old, spec=spec, state=state, due_at=spec.not_before, reason="", updated_at=now
+                    old, spec=spec, state=state, due_at=spec.not_before, reason="", code=None, updated_at=now
                 )
             self._store.jobs[job_id] = job
             self._store.feeds[job_id] = BY_HAND
@@ -84,7 +84,7 @@ class MemoryDesk:
             state = advance(JOB, job.state, JobEvent.AGAIN)
             self._store.feeds[job_id] = feed_after(self._store.feeds[job_id], job.reason)
             self._store.jobs[job_id] = (
-                msgspec.structs.replace(job, state=state, due_at=not_before, reason="", updated_at=now)
+                msgspec.structs.replace(job, state=state, due_at=not_before, reason="", code=None, updated_at=now)
                 if job.state is JobState.PARKED
                 else JobRecord(
                     spec=job.spec, state=state, generation=job.generation + 1, due_at=not_before, updated_at=now
@@ -98,7 +98,7 @@ class MemoryDesk:
         for job in jobs:
             state = advance(JOB, job.state, JobEvent.CANCELLED)
             self._store.jobs[job.spec.id] = msgspec.structs.replace(
-                job, state=state, reason=CANCELLED_BY_HAND, due_at=None, updated_at=now
+                job, state=state, reason=CANCELLED_BY_HAND, code=None, due_at=None, updated_at=now
             )
         return self._changed(jobs)
 
@@ -124,4 +124,5 @@ def _is_meant(job: JobRecord, selection: Selection) -> bool:
         and (selection.flow is None or f"/{job.spec.flow}".endswith(f"/{selection.flow}"))
         and (selection.profile is None or fnmatch.fnmatchcase(job.spec.profile_id, selection.profile))
         and (selection.reason is None or selection.reason.lower() in job.reason.lower())
+        and (selection.codes is None or job.code in selection.codes)
     )

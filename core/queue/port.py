@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from core.domain.failure import Code
 from core.domain.model import JobRecord, JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from core.domain.model import AttemptRecord, Claim, JobSpec, ProcessStamp
     from core.domain.retry import Decision
@@ -85,18 +86,19 @@ class JobQueue(Protocol):
         *,
         now: float,
         again: bool = False,
-        retry_failed: bool = False,
+        retry_failed: Collection[Code] = (),
         cancel_missing: bool = True,
     ) -> Reconciled:
         """Make the queue follow a feed; ``feed`` names it, so that only its own jobs are cancelled when they go.
 
         Jobs are compared by ``id`` and ``revision``. Prepared and running jobs are left alone. ``again`` queues terminal
-        ones anew as a new generation with fresh counters; ``retry_failed`` does so for failed and quarantined ones.
+        ones anew as a new generation with fresh counters; ``retry_failed`` does so for failed and quarantined ones with one of
+        these codes.
         Parked ones are queued again. What ended (but for cancelled ones) and is gone from the feed no longer belongs to it.
         """
         ...
 
-    def resume(self, now: float, *, again: bool = False, retry_failed: bool = False) -> int:
+    def resume(self, now: float, *, again: bool = False, retry_failed: Collection[Code] = ()) -> int:
         """Queue parked jobs again, for a run without a feed; return how many.
 
         ``again`` and ``retry_failed`` as in ``reconcile``, for jobs that a feed still names; cancelled ones stay cancelled.
@@ -154,6 +156,10 @@ class JobQueue(Protocol):
         """Return how many jobs are in each state; states without jobs may be absent."""
         ...
 
+    def codes(self) -> Mapping[str, int]:
+        """Return how many jobs have each code, the most frequent first: those whose latest attempt did not end well."""
+        ...
+
     def pending_profiles(self) -> set[str]:
         """Return profiles with a job that is not terminal."""
         ...
@@ -179,12 +185,14 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         flow: path of the flow, or the name of its file.
         profile: pattern of the profile's ID, with ``*``, ``?`` and ``[…]``.
         reason: text that the reason contains, whatever the case of its letters.
+        codes: one of these; None for any, and for none.
     """
 
     states: frozenset[JobState] = frozenset()
     flow: str | None = None
     profile: str | None = None
     reason: str | None = None
+    codes: frozenset[Code] | None = None
 
 
 class KeptJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,6 +214,9 @@ class PastAttempt(msgspec.Struct, frozen=True, kw_only=True):
         seconds: how long it took.
         outcome: how it ended.
         fence: the profile's number for it; None if it never got so far.
+        generation: of the job; None where an earlier version did not note it.
+        code: what went wrong; None if nothing, or not noted.
+        reason: why, redacted.
     """
 
     number: int
@@ -215,6 +226,9 @@ class PastAttempt(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float | None = None
     outcome: str | None = None
     fence: int | None = None
+    generation: int | None = None
+    code: Code | None = None
+    reason: str = ""
 
 
 class Added(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,9 +16,10 @@ CREATE UNIQUE INDEX temp.incoming_id ON incoming (id);
 -- name: known
 SELECT jobs.state,
        jobs.revision = new.revision AND jobs.priority = new.priority AND jobs.not_before IS new.not_before AS same,
+       jobs.code IN (SELECT value FROM json_each(:codes)) AS retry,
        count(*)
 FROM incoming AS new JOIN jobs ON jobs.id = new.id
-GROUP BY 1, 2;
+GROUP BY 1, 2, 3;
 
 -- name: update
 UPDATE jobs SET
@@ -35,7 +36,7 @@ UPDATE jobs SET
     profile_id = new.profile_id, flow = new.flow, params = new.params, priority = new.priority,
     not_before = new.not_before, timeout = new.timeout, max_attempts = new.max_attempts, template = new.template,
     device = new.device, proxy = new.proxy, revision = new.revision, updated_at = :now,
-    state = :after, due_at = new.not_before, reason = ''
+    state = :after, due_at = new.not_before, reason = '', code = ''
 FROM incoming AS new
 WHERE jobs.id = new.id AND jobs.state = :before;
 
@@ -44,17 +45,17 @@ UPDATE jobs SET
     profile_id = new.profile_id, flow = new.flow, params = new.params, priority = new.priority,
     not_before = new.not_before, timeout = new.timeout, max_attempts = new.max_attempts, template = new.template,
     device = new.device, proxy = new.proxy, revision = new.revision, updated_at = :now,
-    state = :after, due_at = new.not_before, reason = '',
+    state = :after, due_at = new.not_before, reason = '', code = '', codes = '{}',
     generation = generation + 1, attempts = 0, failures = 0, crash_streak = 0, busy = 0,
     steps_done = 0, steps_total = 0, run_seconds = 0
 FROM incoming AS new
-WHERE jobs.id = new.id AND jobs.state = :before;
+WHERE jobs.id = new.id AND jobs.state = :before AND (:again OR jobs.code IN (SELECT value FROM json_each(:codes)));
 
 -- name: own
 UPDATE jobs SET feed = :feed FROM incoming AS new WHERE jobs.id = new.id AND jobs.feed <> :feed;
 
 -- name: cancel
-UPDATE jobs SET state = :after, reason = :reason, due_at = NULL, updated_at = :now
+UPDATE jobs SET state = :after, reason = :reason, code = '', due_at = NULL, updated_at = :now
 WHERE state = :before AND feed = :feed AND NOT EXISTS (SELECT 1 FROM incoming WHERE incoming.id = jobs.id);
 
 -- name: release

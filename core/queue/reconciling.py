@@ -14,8 +14,9 @@ from core.queue.rows import spec_row
 from core.queue.statements import read_statements
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
+    from core.domain.failure import Code
     from core.domain.model import JobSpec
 
 _STATEMENTS = read_statements("reconcile.sql")
@@ -50,7 +51,7 @@ class Reading(NamedTuple):
     feed: str
     now: float
     again: bool
-    retry_failed: bool
+    retry_failed: Collection[Code]
     cancel_missing: bool
 
 
@@ -67,10 +68,11 @@ def follow(connection: Statements, reading: Reading, total: int) -> tuple[Reconc
     """Reconcile the jobs with what ``load`` left, in the caller's transaction; return the counts, and whether any moved."""
     counted = dict.fromkeys(Reconciled.__struct_fields__, 0)
     todo: set[tuple[Action, JobState, JobState]] = set()
-    for name, same, count in list(connection.execute(_STATEMENTS["known"])):
+    codes = msgspec.json.encode(sorted(reading.retry_failed)).decode()
+    for name, same, retry, count in list(connection.execute(_STATEMENTS["known"], {"codes": codes})):
         total -= count
         state = JobState(name)
-        decided = fate(state, same=bool(same), again=reading.again, retry_failed=reading.retry_failed)
+        decided = fate(state, same=bool(same), again=reading.again, retry=bool(retry))
         counted[decided.counted] += count
         if decided.action is not Action.KEEP:
             todo.add((decided.action, state, decided.state))
@@ -85,7 +87,7 @@ def follow(connection: Statements, reading: Reading, total: int) -> tuple[Reconc
         connection.execute(_STATEMENTS["release"], {"feed": reading.feed})
     # Updating the pending ones comes first: the others become pending.
     for action, before, after in sorted(todo, key=lambda one: one[0] is not Action.UPDATE):
-        given = {"now": reading.now, "before": before, "after": after}
+        given = {"now": reading.now, "before": before, "after": after, "again": reading.again, "codes": codes}
         connection.execute(_STATEMENTS[action.value], given)
     if total:
         given = {"feed": reading.feed, "now": reading.now, "after": JobState.QUEUED}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from core.domain.failure import Code, code_named
 from core.domain.model import AttemptRecord, Counters, JobRecord, JobSpec, JobState, ProcessStamp, revision
 
 if TYPE_CHECKING:
@@ -13,8 +14,14 @@ if TYPE_CHECKING:
 
 JOB_COLUMNS = (
     "seq, id, profile_id, flow, params, priority, not_before, timeout, max_attempts, template, device, proxy, state, "
-    "attempts, failures, crash_streak, busy, generation, due_at, reason, steps_done, steps_total, run_seconds, updated_at"
+    "attempts, failures, crash_streak, busy, generation, due_at, reason, steps_done, steps_total, run_seconds, updated_at, "
+    "code, codes"
 )
+ANEW = (
+    "generation = generation + 1, attempts = 0, failures = 0, crash_streak = 0, busy = 0, code = '', codes = '{}', "
+    "steps_done = 0, steps_total = 0, run_seconds = 0"
+)
+"""What a new generation of a job starts with."""
 ATTEMPT_COLUMNS = "nonce, job_id, profile_id, number, started_at, fence, process, user_data_dir"
 
 
@@ -39,7 +46,7 @@ def spec_row(spec: JobSpec) -> tuple[Any, ...]:
 def job_of(row: Sequence[Any]) -> JobRecord:
     """Return the job in a row of ``JOB_COLUMNS``."""
     _, id_, profile_id, flow, params, priority, not_before, timeout, most, template, device, proxy, state, *rest = row
-    attempts, failures, crash_streak, busy, generation, due_at, reason, done, total, seconds, updated_at = rest
+    attempts, failures, crash_streak, busy, generation, due_at, reason, done, total, seconds, updated_at, *why = rest
     spec = JobSpec(
         id=id_,
         profile_id=profile_id,
@@ -56,15 +63,27 @@ def job_of(row: Sequence[Any]) -> JobRecord:
     return JobRecord(
         spec=spec,
         state=JobState(state),
-        counters=Counters(attempts=attempts, failures=failures, crash_streak=crash_streak, busy=busy),
+        counters=Counters(
+            attempts=attempts, failures=failures, crash_streak=crash_streak, busy=busy, codes=counts_of(why[1])
+        ),
         generation=generation,
         due_at=due_at,
         reason=reason,
+        code=code_named(why[0]),
         steps_done=done,
         steps_total=total,
         run_seconds=seconds,
         updated_at=updated_at,
     )
+
+
+def counts_of(text: str) -> dict[Code, int]:
+    """Return how many attempts ended by each code; codes that only another version knows count together."""
+    counts: dict[Code, int] = {}
+    for name, number in msgspec.json.decode(text, type=dict[str, int]).items():
+        code = code_named(name) or Code.UNKNOWN
+        counts[code] = counts.get(code, 0) + number
+    return counts
 
 
 def attempt_of(row: Sequence[Any]) -> AttemptRecord:

@@ -1,6 +1,7 @@
 -- The durable queue. `application_id` ("Ostl") and `user_version` say whose file it is; core/queue/header.py checks both.
+-- Whoever changes this adds to core/queue/migrating.py what brings an older file up to date.
 PRAGMA application_id = 1332966508;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 CREATE TABLE jobs (
     seq          INTEGER PRIMARY KEY,      -- the order they came in
@@ -33,7 +34,9 @@ CREATE TABLE jobs (
     steps_total  INTEGER NOT NULL DEFAULT 0,
     run_seconds  REAL    NOT NULL DEFAULT 0,
     added_at     REAL    NOT NULL,
-    updated_at   REAL    NOT NULL
+    updated_at   REAL    NOT NULL,
+    code         TEXT    NOT NULL DEFAULT '',   -- of what went wrong (core/domain/failure.py); goes with the reason
+    codes        TEXT    NOT NULL DEFAULT '{}'  -- JSON: how many attempts ended by each code
 );
 CREATE INDEX jobs_next ON jobs (priority DESC, seq) WHERE turn = 2;
 CREATE INDEX jobs_asleep ON jobs (due_at) WHERE turn = 0;
@@ -62,7 +65,10 @@ CREATE TABLE attempts (
     started_at    REAL    NOT NULL,
     ended_at      REAL,
     seconds       REAL,
-    outcome       TEXT
+    outcome       TEXT,
+    generation    INTEGER,                 -- of the job
+    code          TEXT,
+    reason        TEXT
 );
 CREATE INDEX attempts_open ON attempts (started_at) WHERE ended_at IS NULL;
 CREATE INDEX attempts_fence ON attempts (profile_id, fence);

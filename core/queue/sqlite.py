@@ -18,12 +18,13 @@ from core.queue.database import Database
 from core.queue.following import renewed
 from core.queue.port import Readiness, Reconciled
 from core.queue.reconciling import Reading, follow, load
-from core.queue.rows import ATTEMPT_COLUMNS, JOB_COLUMNS, attempt_of, job_of
+from core.queue.rows import ANEW, ATTEMPT_COLUMNS, JOB_COLUMNS, attempt_of, job_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from core.domain.failure import Code
     from core.domain.model import JobRecord, JobSpec, ProcessStamp
     from core.domain.retry import Decision
 
@@ -75,7 +76,7 @@ class SqliteQueue:
         *,
         now: float,
         again: bool = False,
-        retry_failed: bool = False,
+        retry_failed: Collection[Code] = (),
         cancel_missing: bool = True,
     ) -> Reconciled:
         """See ``JobQueue``.
@@ -99,22 +100,20 @@ class SqliteQueue:
             connection.execute("DROP TABLE temp.incoming")
         return result
 
-    def resume(self, now: float, *, again: bool = False, retry_failed: bool = False) -> int:
+    def resume(self, now: float, *, again: bool = False, retry_failed: Collection[Code] = ()) -> int:
         """See ``JobQueue``."""
-        queued = "UPDATE jobs SET state = :after, due_at = not_before, reason = '', updated_at = :now"
-        anew = (
-            ", generation = generation + 1, attempts = 0, failures = 0, crash_streak = 0, busy = 0, "
-            "steps_done = 0, steps_total = 0, run_seconds = 0"
-        )
+        queued = "UPDATE jobs SET state = :after, due_at = not_before, reason = '', code = '', updated_at = :now"
         where = "WHERE state = :before AND (:scope IS NULL OR feed = :scope)"
         statements = [(JobState.PARKED, f"{queued} {where}")]
-        states = renewed(again=again, retry_failed=retry_failed)
-        statements += [(state, f"{queued}{anew} {where} AND feed <> ''") for state in states]
+        states = renewed(again=again, retry_failed=bool(retry_failed))
+        chosen = "" if again else " AND code IN (SELECT value FROM json_each(:codes))"
+        statements += [(state, f"{queued}, {ANEW} {where} AND feed <> ''{chosen}") for state in states]
         resumed = 0
         with self._writing() as connection:
             for before, statement in statements:
                 after = advance(JOB, before, JobEvent.AGAIN)
-                given = {"before": before, "after": after, "now": now, "scope": self._scope}
+                codes = msgspec.json.encode(sorted(retry_failed)).decode()
+                given = {"before": before, "after": after, "now": now, "scope": self._scope, "codes": codes}
                 resumed += connection.execute(statement, given).rowcount
             if resumed:
                 lines.arrange(connection, now, self._scope)
@@ -151,9 +150,10 @@ class SqliteQueue:
             if state is JobState.WAITING:
                 state = advance(JOB, state, JobEvent.DUE)
             state = advance(JOB, state, JobEvent.CLAIMED)
-            job = msgspec.structs.replace(before, state=state, due_at=None, reason="", updated_at=now)
+            job = msgspec.structs.replace(before, state=state, due_at=None, reason="", code=None, updated_at=now)
             connection.execute(
-                "UPDATE jobs SET state = ?, due_at = NULL, reason = '', turn = NULL, updated_at = ? WHERE seq = ?",
+                "UPDATE jobs SET state = ?, due_at = NULL, reason = '', code = '', turn = NULL, updated_at = ? "
+                "WHERE seq = ?",
                 (state, now, row[0]),
             )
             attempt = AttemptRecord(
@@ -164,8 +164,9 @@ class SqliteQueue:
                 started_at=now,
             )
             connection.execute(
-                "INSERT INTO attempts (nonce, job_id, profile_id, number, run, started_at) VALUES (?, ?, ?, ?, ?, ?)",
-                (nonce, attempt.job_id, attempt.profile_id, attempt.number, self._run, now),
+                "INSERT INTO attempts (nonce, job_id, profile_id, number, run, started_at, generation) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (nonce, attempt.job_id, attempt.profile_id, attempt.number, self._run, now, job.generation),
             )
             return Claim(job=job, attempt=attempt)
 
@@ -217,12 +218,12 @@ class SqliteQueue:
             if due_at is not None or state in {JobState.QUEUED, JobState.WAITING}:
                 turn = 0 if due_at is not None and due_at > now else 1
             connection.execute(
-                "UPDATE attempts SET ended_at = ?, seconds = ?, outcome = ? WHERE nonce = ?",
-                (now, seconds, outcome, nonce),
+                "UPDATE attempts SET ended_at = ?, seconds = ?, outcome = ?, code = ?, reason = ? WHERE nonce = ?",
+                (now, seconds, outcome, decision.code, decision.reason, nonce),
             )
             # `attempts` was counted at the start, which the decision may not have seen
             connection.execute(
-                "UPDATE jobs SET state = :state, due_at = :due_at, reason = :reason, "
+                "UPDATE jobs SET state = :state, due_at = :due_at, reason = :reason, code = :code, codes = :codes, "
                 "turn = CASE WHEN :scope IS NULL OR feed = :scope THEN :turn END, "
                 "attempts = max(attempts, :attempts), failures = :failures, crash_streak = :crash_streak, "
                 "busy = :busy, run_seconds = run_seconds + :seconds, updated_at = :now WHERE id = :id",
@@ -231,6 +232,8 @@ class SqliteQueue:
                     "state": state,
                     "due_at": due_at,
                     "reason": decision.reason,
+                    "code": decision.code or "",
+                    "codes": msgspec.json.encode(decision.counters.codes).decode(),
                     "turn": turn,
                     "scope": self._scope,
                     "seconds": seconds,
@@ -280,6 +283,16 @@ class SqliteQueue:
                 {"scope": self._scope},
             )
             return {JobState(state): count for state, count in rows}
+
+    def codes(self) -> Mapping[str, int]:
+        """See ``JobQueue``."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT code, count(*) FROM jobs WHERE code <> '' AND (:scope IS NULL OR feed = :scope) "
+                "GROUP BY code ORDER BY 2 DESC, 1",
+                {"scope": self._scope},
+            )
+            return dict(rows)
 
     def pending_profiles(self) -> set[str]:
         """See ``JobQueue``."""

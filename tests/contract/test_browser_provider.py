@@ -54,7 +54,9 @@ async def test_it_runs_until_the_scope_ends(provider, request_for):
         assert browser.version
         assert (await browser.page()).url == "about:blank"
         assert not browser.lost.is_set()
+        assert not browser.driver_died
     assert not browser.lost.is_set()
+    assert not browser.driver_died
 
 
 async def test_pages(provider, request_for):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from core.domain.failure import Code
 from core.domain.lifecycle import JobEvent
 from core.domain.model import Counters, JobSpec, JobState, ProcessStamp
 from core.domain.retry import Decision
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 NOW = 1_000.0
 FEED = "queue.json"
+ALL = frozenset(Code)
 
 
 @pytest.fixture(params=["sqlite", "memory"])
@@ -50,7 +52,7 @@ def job(name: str, **fields: Any) -> JobSpec:
     return JobSpec(**{"id": name, "profile_id": name, "flow": "/flows/flow.py", **fields})
 
 
-def fill(queue: JobQueue, *specs: JobSpec, feed: str = FEED, now: float = NOW, **options: bool) -> Reconciled:
+def fill(queue: JobQueue, *specs: JobSpec, feed: str = FEED, now: float = NOW, **options: Any) -> Reconciled:
     return queue.reconcile(feed, iter(specs), now=now, **options)
 
 
@@ -61,14 +63,25 @@ def claimed(queue: JobQueue, now: float = NOW) -> list[str]:
     return names
 
 
-def end(queue: JobQueue, name: str, event: JobEvent, *, retry_at: float | None = None, now: float = NOW) -> None:
+def end(
+    queue: JobQueue,
+    name: str,
+    event: JobEvent,
+    *,
+    retry_at: float | None = None,
+    now: float = NOW,
+    code: Code | None = Code.SELECTOR_GONE,
+) -> None:
     """Claim a job, which must be next, and end its attempt."""
     nonce = f"{name}-{event}-{now}"
     claim = queue.claim(now, nonce)
     assert claim is not None
     assert claim.job.spec.id == name
     queue.record_go(nonce, fence=queue.next_fence(name), user_data_dir=None, now=now)
-    decision = Decision(event=event, counters=Counters(failures=2), retry_at=retry_at, reason=f"it {event}")
+    code = None if event is JobEvent.COMPLETED else code
+    codes = {} if code is None else {code: 2}
+    counters = Counters(failures=2, codes=codes)
+    decision = Decision(event=event, counters=counters, retry_at=retry_at, reason=f"it {event}", code=code)
     queue.finish(nonce, decision, now=now, seconds=1.5, outcome=str(event))
 
 
@@ -169,7 +182,7 @@ def test_retry_waits_and_is_claimed_when_due(queue):
     end(queue, "a", JobEvent.RETRY, retry_at=NOW + 5)
     waiting = queue.job("a")
     assert (waiting.state, waiting.due_at, waiting.reason) == (JobState.WAITING, NOW + 5, "it retry")
-    assert waiting.counters == Counters(attempts=1, failures=2)
+    assert waiting.counters == Counters(attempts=1, failures=2, codes={Code.SELECTOR_GONE: 2})
     assert waiting.run_seconds == pytest.approx(1.5)
     assert queue.readiness(NOW, 5) == Readiness(ready=0, later=1, next_due=NOW + 5)
     claim = queue.claim(NOW + 5, "again")
@@ -330,14 +343,17 @@ def test_claimed_jobs_are_left_alone(queue):
 @pytest.mark.parametrize(
     ("event", "options", "expected", "after"),
     [
+        (JobEvent.GIVEN_UP, {"retry_failed": {Code.SELECTOR_GONE}}, Reconciled(added=1), JobState.QUEUED),
+        (JobEvent.GIVEN_UP, {"retry_failed": {Code.SITE_DOWN}}, Reconciled(failed=1), JobState.FAILED),
+        (JobEvent.QUARANTINED, {"retry_failed": {Code.SITE_DOWN}}, Reconciled(failed=1), JobState.QUARANTINED),
         (JobEvent.COMPLETED, {}, Reconciled(done=1), JobState.DONE),
-        (JobEvent.COMPLETED, {"retry_failed": True}, Reconciled(done=1), JobState.DONE),
+        (JobEvent.COMPLETED, {"retry_failed": ALL}, Reconciled(done=1), JobState.DONE),
         (JobEvent.COMPLETED, {"again": True}, Reconciled(added=1), JobState.QUEUED),
         (JobEvent.GIVEN_UP, {}, Reconciled(failed=1), JobState.FAILED),
-        (JobEvent.GIVEN_UP, {"retry_failed": True}, Reconciled(added=1), JobState.QUEUED),
+        (JobEvent.GIVEN_UP, {"retry_failed": ALL}, Reconciled(added=1), JobState.QUEUED),
         (JobEvent.GIVEN_UP, {"again": True}, Reconciled(added=1), JobState.QUEUED),
         (JobEvent.QUARANTINED, {}, Reconciled(failed=1), JobState.QUARANTINED),
-        (JobEvent.QUARANTINED, {"retry_failed": True}, Reconciled(added=1), JobState.QUEUED),
+        (JobEvent.QUARANTINED, {"retry_failed": ALL}, Reconciled(added=1), JobState.QUEUED),
         (JobEvent.QUARANTINED, {"again": True}, Reconciled(added=1), JobState.QUEUED),
         (JobEvent.CANCELLED, {}, Reconciled(added=1), JobState.QUEUED),
         (JobEvent.PARKED, {}, Reconciled(resumed=1), JobState.QUEUED),
@@ -360,7 +376,11 @@ def test_known_jobs_in_a_feed(queue, event, options, expected, after, changed): 
     assert record.spec == (job("a") if terminal_kept else spec)
     renewed = bool(options) and after is JobState.QUEUED
     assert record.generation == (2 if renewed else 1)
-    assert record.counters == (Counters() if renewed else Counters(attempts=1, failures=2))
+    codes = {} if event is JobEvent.COMPLETED else {Code.SELECTOR_GONE: 2}
+    assert record.counters == (Counters() if renewed else Counters(attempts=1, failures=2, codes=codes))
+    kept = after in {JobState.FAILED, JobState.QUARANTINED, JobState.WAITING}
+    assert record.code == (Code.SELECTOR_GONE if kept else None)
+    assert bool(record.reason) == (kept or after is JobState.DONE)
     assert queue.readiness(NOW, 5).ready == (1 if after is JobState.QUEUED else 0)
 
 
@@ -434,7 +454,12 @@ def test_resume_parked(queue):
 
 @pytest.mark.parametrize(
     ("asked", "expected"),
-    [({}, ["p"]), ({"retry_failed": True}, ["f", "q", "p"]), ({"again": True}, ["d", "f", "q", "p"])],
+    [
+        ({}, ["p"]),
+        ({"retry_failed": ALL}, ["f", "q", "p"]),
+        ({"retry_failed": {Code.SITE_DOWN}}, ["p"]),
+        ({"again": True}, ["d", "f", "q", "p"]),
+    ],
 )
 def test_without_a_feed_what_ended_is_asked_for_again(queue, asked, expected):
     """Failed ones or all start anew, as a new generation; what left its feed, or was cancelled by that, does not."""
@@ -449,6 +474,32 @@ def test_without_a_feed_what_ended_is_asked_for_again(queue, asked, expected):
     generations = {name: queue.job(name).generation for name in expected}
     assert generations == {name: 1 if name == "p" else 2 for name in expected}
     assert claimed(queue) == expected
+
+
+def test_what_went_wrong_is_kept_until_the_next_attempt(queue):
+    """Code, reason and the count of each code stand with the job; a claim clears the first two, an end well all but the count."""
+    fill(queue, job("a"), job("b", priority=-1))
+    end(queue, "a", JobEvent.RETRY, retry_at=NOW, code=Code.RATE_LIMITED)
+    end(queue, "a", JobEvent.INTERRUPTED, code=Code.INTERRUPTED, now=NOW + 1)
+    assert (queue.job("a").code, queue.job("a").reason) == (Code.INTERRUPTED, "it interrupted")
+    assert queue.codes() == {"interrupted": 1}
+    claim = queue.claim(NOW + 2, "n")
+    assert claim is not None
+    assert (claim.job.code, claim.job.reason, claim.job.counters.codes) == (None, "", {Code.INTERRUPTED: 2})
+    assert queue.job("a").code is None
+    assert queue.codes() == {}
+
+
+def test_codes_are_counted(queue):
+    """The most frequent first; done jobs have none, and a limited run sees its own."""
+    fill(queue, *(job(name) for name in "abcde"))
+    end(queue, "a", JobEvent.GIVEN_UP, code=Code.SITE_DOWN)
+    end(queue, "b", JobEvent.PARKED, code=Code.NEEDS_CODE)
+    end(queue, "c", JobEvent.QUARANTINED, code=Code.SITE_DOWN)
+    end(queue, "d", JobEvent.COMPLETED)
+    assert list(queue.codes().items()) == [("site_down", 2), ("needs_code", 1)]
+    queue.begin_run(NOW, "other")
+    assert queue.codes() == {}
 
 
 def test_fences_only_rise(queue):

@@ -99,6 +99,15 @@ async def test_go_is_waited_for(bench):
     assert await child.wait() == 1
 
 
+async def test_a_killed_worker_is_not_taken_for_starved(bench):
+    """Unless the kernel shows that it was short of memory, whoever killed it."""
+    child = await bench.spawn(script(Say(message=Heartbeat()), Crash()))
+    assert not child.out_of_memory
+    assert await child.receive() == Heartbeat()
+    assert await child.wait() == -signal.SIGKILL
+    assert not child.out_of_memory
+
+
 async def test_stop_reaches_a_worker_that_is_deaf_to_sigterm(bench):
     """The channel works where the signal is ignored."""
     plan = script(Say(message=Heartbeat()), AwaitStop(), Exit(code=6), ignore_term=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from core.domain.failure import Code
 from core.domain.lifecycle import JobEvent
 from core.domain.model import Counters, JobSpec, JobState
 from core.domain.retry import Decision
@@ -31,6 +32,8 @@ ENDS = {
     JobState.PARKED: JobEvent.PARKED,
     JobState.WAITING: JobEvent.RETRY,
 }
+
+CODES = {JobState.FAILED: Code.SELECTOR_GONE, JobState.QUARANTINED: Code.WORKER_KILLED}
 
 
 @pytest.fixture(params=["sqlite", "memory"])
@@ -71,8 +74,9 @@ def bring(queue: JobQueue, name: str, state: JobState, **fields: Any) -> None:
         if state in ENDS:
             retry_at = NOW + 60 if state is JobState.WAITING else None
             decision = Decision(
-                event=ENDS[state], counters=Counters(failures=2), reason=f"it {state}", retry_at=retry_at
-            )
+                event=ENDS[state], counters=Counters(failures=2), reason=f"it {state}", retry_at=retry_at,
+                code=None if state is JobState.DONE else CODES.get(state, Code.UNKNOWN),
+            )  # fmt: skip
             queue.finish(name, decision, now=NOW + 2, seconds=1.5, outcome=str(state))
     assert queue.job(name).state is state
 
@@ -152,6 +156,8 @@ def test_selections(both):
     assert names(desk, profile="an*") == ["anna", "j1", "j2"]
     assert names(desk, profile="[!b]nn?") == ["anna", "j1"]
     assert names(desk, reason="IT FAIL") == ["anna"]
+    assert names(desk, codes=frozenset({Code.SELECTOR_GONE, Code.SITE_DOWN})) == ["anna"]
+    assert names(desk, codes=frozenset()) == []
     assert names(desk, profile="anna", states=frozenset({JobState.QUEUED})) == ["j1"]
     assert desk.count(Selection(profile="an*")) == 3
     assert [kept.job.spec.id for kept in desk.select(Selection(), limit=2)] == ["anna", "bert"]
@@ -174,7 +180,13 @@ def test_a_retried_job_is_a_new_generation(both, before):
     assert desk.again(["a"], now=NOW + 9) == ["a"]
     assert queue.changes_of_others() != changes
     again = queue.job("a")
-    assert (again.state, again.generation, again.counters, again.reason) == (JobState.QUEUED, 2, Counters(), "")
+    assert (again.state, again.generation, again.counters, again.reason, again.code) == (
+        JobState.QUEUED,
+        2,
+        Counters(),
+        "",
+        None,
+    )
     assert again.updated_at == NOW + 9
     claim = queue.claim(NOW + 9, "second")
     assert claim is not None
@@ -271,9 +283,10 @@ def test_attempts_of_all_generations_are_shown(both):
     desk.again(["a"], now=NOW)
     assert queue.claim(NOW + 5, "second") is not None
     first = PastAttempt(
-        number=1, run=1, started_at=NOW, ended_at=NOW + 2, seconds=1.5, outcome="failed", fence=7
+        number=1, run=1, started_at=NOW, ended_at=NOW + 2, seconds=1.5, outcome="failed", fence=7, generation=1,
+        code=Code.SELECTOR_GONE, reason="it failed",
     )  # fmt: skip
-    assert desk.attempts("a") == [first, PastAttempt(number=1, run=1, started_at=NOW + 5)]
+    assert desk.attempts("a") == [first, PastAttempt(number=1, run=1, started_at=NOW + 5, generation=2)]
     assert desk.attempts("nobody") == []
 
 

@@ -47,6 +47,7 @@ class OpenedBrowser:
         self._name = name
         self._version = version
         self._main = main
+        self._driver = driver
         self._watched = [process for process in (main, driver) if process is not None]
         self._lost = anyio.Event()
         self.closing = False
@@ -76,6 +77,11 @@ class OpenedBrowser:
     def lost(self) -> anyio.Event:
         """Set when the browser or its driver dies while it should live."""
         return self._lost
+
+    @property
+    def driver_died(self) -> bool:
+        """Whether it was lost because its driver died: a browser goes down with its driver, not the other way round."""
+        return self._lost.is_set() and self._driver is not None and not process_tree.is_alive(self._driver)
 
     async def page(self) -> Any:
         """Return the page that was opened last, or a new one."""

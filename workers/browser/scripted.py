@@ -99,9 +99,11 @@ class ScriptedBrowser:
     def __init__(self, context: ScriptedContext) -> None:
         self.context = context
         self.lost = anyio.Event()
+        self.driver_died = False
 
-    def die(self) -> None:
-        """Be gone, as after a SIGKILL."""
+    def die(self, *, driver: bool = False) -> None:
+        """Be gone, as after a SIGKILL of the browser, or of its driver."""
+        self.driver_died = driver
         self.context.dead = True
         self.lost.set()
 

@@ -10,7 +10,8 @@ login state. Between the two writes nothing can be cancelled.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
@@ -30,14 +31,17 @@ from core.errors import (
     StepTimedOut,
 )
 from workers.author import authors_traceback, definition_of, place_of, whole_traceback
+from workers.classify import code_of
 from workers.failure import reason_of
 from workers.port import Control
 from workers.record import STARTED, Record, as_json
 from workers.steps.context import Context
 from workers.steps.evidence import Evidence
 from workers.steps.flow import Flow
+from workers.steps.signs import Signs
 
 if TYPE_CHECKING:
+    from core.domain.failure import Code
     from core.state.port import LoginState
     from workers.steps.flow import Body, Check, Step
 
@@ -68,6 +72,7 @@ class Stage:
         clock: for durations.
         browser: None for a flow without one.
         evidence: keeps what a failure leaves; None without a browser.
+        signs: what the browser showed besides.
         verbose: show our own part of tracebacks, too.
         inspect: shows a step to the person who asked for it, and returns when they go on.
         inspect_first: the step to be shown before its body runs.
@@ -80,6 +85,7 @@ class Stage:
     clock: Clock
     browser: OpenBrowser | None
     evidence: Evidence | None = None
+    signs: Signs = field(default_factory=Signs)
     verbose: bool = False
     inspect: Callable[[str], Awaitable[None]] | None = None
     inspect_first: str | None = None
@@ -87,6 +93,13 @@ class Stage:
     def told(self, error: Exception) -> str:
         """Return the traceback for the log."""
         return whole_traceback(error) if self.verbose else authors_traceback(error)
+
+    def code_of(self, error: Exception) -> Code:
+        """Return what went wrong in a step; what its author says is not doubted."""
+        code = code_of(error)
+        said = isinstance(error, StepError) and error.code
+        page = self.ctx.page if self.browser is not None else None
+        return code if said or page is None else self.signs.explain(code, page)
 
 
 async def unless_lost(browser: OpenBrowser | None, body: Callable[[], Awaitable[T]]) -> T:
@@ -97,7 +110,12 @@ async def unless_lost(browser: OpenBrowser | None, body: Callable[[], Awaitable[
     """
     if browser is None:
         return await body()
-    return await unless(browser.lost, lambda: BrowserLost("the browser or its driver is gone"), body)
+    return await unless(browser.lost, partial(_loss_of, browser), body)
+
+
+def _loss_of(browser: OpenBrowser) -> BrowserLost:
+    died = browser.driver_died
+    return BrowserLost("the browser's driver died" if died else "the browser is gone", driver=died)
 
 
 async def unless(event: anyio.Event, error: Callable[[], Exception], body: Callable[[], Awaitable[T]]) -> T:
@@ -144,12 +162,12 @@ async def prepare(stage: Stage) -> None:
     try:
         await _body(PREPARE, stage.flow.on_prepare, stage.ctx, PREPARE_TIMEOUT)
     except NeedsPerson as exc:
-        raise NeedsPerson(PREPARE, exc.reason) from exc
+        raise NeedsPerson(PREPARE, exc.reason, exc.code) from exc
     except _FATAL:
         raise
     except StepError as exc:
         await _keep_evidence(stage, PREPARE, exc)
-        raise
+        raise type(exc)(PREPARE, exc.reason, stage.code_of(exc)) from exc
     except Exception as exc:
         await _raise_if_lost(stage, exc)
         reason = reason_of(exc, stage.record.mask, place_of(exc))
@@ -157,7 +175,7 @@ async def prepare(stage: Stage) -> None:
         await _keep_evidence(stage, PREPARE, exc)
         if stage.inspect is not None:
             await stage.inspect("prepare failed")
-        raise StepFailed(PREPARE, reason) from exc
+        raise StepFailed(PREPARE, reason, stage.code_of(exc)) from exc
 
 
 async def is_authenticated(stage: Stage) -> bool | None:
@@ -189,7 +207,7 @@ async def run_step(stage: Stage, step: Step) -> bool:
         try:
             return await _try(stage, step)
         except NeedsPerson as exc:
-            raise NeedsPerson(spec.name, exc.reason) from exc
+            raise NeedsPerson(spec.name, exc.reason, exc.code) from exc
         except _FATAL:
             raise
         except Exception as exc:
@@ -197,14 +215,15 @@ async def run_step(stage: Stage, step: Step) -> bool:
             failure = exc if isinstance(exc, StepError) else StepFailed(spec.name, str(exc))
             reason = reason_of(exc, stage.record.mask, place_of(exc))
             again = try_ <= spec.retries
-            stage.control.send(StepProblem(step=spec.name, try_=try_, reason=reason, will_retry=again))
+            code = stage.code_of(exc)
+            stage.control.send(StepProblem(step=spec.name, try_=try_, reason=reason, will_retry=again, code=code))
             shown = {} if isinstance(exc, StepError) else {"exception": stage.told(exc)}
-            stage.ctx.log.warning("step_failed", try_=try_, will_retry=again, reason=reason, **shown)
+            stage.ctx.log.warning("step_failed", try_=try_, will_retry=again, code=str(code), reason=reason, **shown)
             await _keep_evidence(stage, spec.name, exc)
             if stage.inspect is not None:
                 await stage.inspect(f"step {spec.name} failed")
             if not again:
-                raise type(failure)(spec.name, reason) from exc
+                raise type(failure)(spec.name, reason, code) from exc
             if isinstance(exc, StepTimedOut):
                 await _freshen(stage)
     raise AssertionError("a step has at least one try")  # pragma: no cover
@@ -238,7 +257,7 @@ def commit(stage: Stage, step: Step, login: LoginState | None, generation: int, 
         # a list that was read may have been appended anything
         outputs = {name: as_json(name, value) for name, value in stage.ctx.outputs.all().items()}
     except TypeError as exc:
-        raise StepFailed(step.name, f"output {exc}") from exc
+        raise StepFailed(step.name, f"output {exc}", "flow_error") from exc
     if login is not None:
         stage.record.keep_login(login)
     stage.record.commit(step.spec, outputs, None if login is None else generation)
@@ -321,4 +340,4 @@ async def _raise_if_lost(stage: Stage, error: Exception) -> None:
         with anyio.move_on_after(_LOST_NOTICE):
             await stage.browser.lost.wait()
     if stage.browser.lost.is_set():
-        raise BrowserLost("the browser or its driver is gone") from error
+        raise _loss_of(stage.browser) from error

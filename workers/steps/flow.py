@@ -7,13 +7,16 @@ into a message that names that line.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, overload
 
 import msgspec
 
+from core.domain.failure import Code
+from core.domain.model import JobState
+from core.domain.policy import POLICIES, Cost
 from core.domain.session import StepSpec
-from core.errors import NeedsPerson
+from core.errors import NeedsPerson, StepFailed
 
 if TYPE_CHECKING:
     from workers.steps.context import Context
@@ -21,18 +24,38 @@ if TYPE_CHECKING:
 CommitLevel = Literal["cookies", "storage", "snapshot"]
 Body = Callable[["Context"], Awaitable[None]]
 Check = Callable[["Context"], Awaitable[bool]]
+_OF_PERSONS = frozenset(
+    code for code, policy in POLICIES.items() if policy.end is JobState.PARKED and policy.cost is Cost.NOTHING
+)
+# what costs nothing, or counts as a crash, is not for a flow to say
+_OF_FLOWS = _OF_PERSONS | frozenset(code for code, policy in POLICIES.items() if policy.cost is Cost.ATTEMPT)
 
 
-def needs_person(why: str) -> NoReturn:
+def needs_person(why: str, *, code: str = Code.NEEDS_PERSON) -> NoReturn:
     """End the step: a person has to do something first. Not a failure; the job waits.
 
     Args:
         why: what the person has to do, without secrets.
+        code: ``needs_person``, ``captcha_asked`` or ``needs_code``.
 
     Raises:
-        NeedsPerson: always.
+        NeedsPerson: always, but for a code that is none of these (``ValueError``).
     """
-    raise NeedsPerson("", why)
+    raise NeedsPerson("", why, _expect_code(code, _OF_PERSONS))
+
+
+def fail(why: str, *, code: str = Code.STEP_FAILED) -> NoReturn:
+    """End the step's try: the flow knows that it cannot go on. What follows is what docs/failures.md says of the code.
+
+    Args:
+        why: what is the matter, without secrets.
+        code: what it is: ``rate_limited``, ``login_lost``, ``site_error`` …
+
+    Raises:
+        StepFailed, NeedsPerson: always, but for a code that no flow may say (``ValueError``).
+    """
+    _expect_code(code, _OF_FLOWS)
+    raise (NeedsPerson if code in _OF_PERSONS else StepFailed)("", why, code)
 
 
 class Step:
@@ -240,6 +263,12 @@ def _expect_async(function: object, what: str) -> None:
     if not inspect.iscoroutinefunction(function):
         name = getattr(function, "__name__", repr(function))
         raise TypeError(f"{what} must be `async def …(ctx)`; {name} is not")
+
+
+def _expect_code(code: str, known: Iterable[str]) -> str:
+    if code not in known:
+        raise ValueError(f"{str(code)!r} is no code that may be said here; expected one of {', '.join(sorted(known))}")
+    return str(code)
 
 
 def _expect_level(level: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from core.dispatch.attempt import Attempt, AttemptLimits
 from core.domain import events, messages
+from core.domain.failure import Code
 from core.domain.lifecycle import AttemptState
 from core.domain.model import AttemptRecord, Claim, HostTraffic, JobRecord, JobSpec, ProcessStamp
 from core.domain.outcome import Done
@@ -88,12 +89,14 @@ def test_every_fact_of_a_step_becomes_an_event(attempt: Attempt) -> None:
     """Planned, started, failed with its reason redacted, committed: each is announced with its place."""
     planned = take(attempt, messages.Planned(done=("a",), todo=("b", "c"), flags={"b": "b_done"}))
     started = take(attempt, messages.StepStarted(step="b", try_=1, limit=60))
-    failed = take(attempt, messages.StepProblem(step="b", try_=1, reason="typed secret", will_retry=True))
+    problem = messages.StepProblem(step="b", try_=1, reason="typed secret", will_retry=True, code=Code.SELECTOR_GONE)
+    failed = take(attempt, problem)
     done = take(attempt, messages.StepCommitted(step="b", flag="b_done", seconds=2.0, body_ran=False))
     of = {"at": 1001.0, "profile_id": "p", "job": "j", "attempt": 2}
     assert planned == [events.StepsPlanned(done=("a",), todo=("b", "c"), flags={"b": "b_done"}, **of)]
     assert started == [events.StepStarted(step="b", try_=1, **of)]
-    assert failed == [events.StepFailed(step="b", try_=1, reason="typed [redacted]", will_retry=True, **of)]
+    told = {"reason": "typed [redacted]", "code": "selector_gone"}
+    assert failed == [events.StepFailed(step="b", try_=1, will_retry=True, **told, **of)]
     assert done == [events.StepCommitted(step="b", seconds=2.0, body_ran=False, **of)]
     assert (attempt.committed, attempt.done, attempt.steps_total) == (1, {"a", "b"}, 3)
 

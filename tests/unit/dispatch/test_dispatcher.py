@@ -15,6 +15,7 @@ import pytest
 from core.clock import SystemClock
 from core.dispatch.attempt import AttemptLimits
 from core.domain import events, messages
+from core.domain.failure import Code
 from core.domain.messages import (
     Finished,
     Go,
@@ -112,6 +113,47 @@ async def test_three_crashes_with_nothing_committed_quarantine_only_that_job() -
     assert bench.states() == {"bad": "quarantined", "good": "done", "fine": "done"}
     assert len(bench.launcher.of("bad")) == 3
     assert all(attempt.nonce for attempt in bench.reaper.reaped)
+
+
+async def test_what_went_wrong_is_told_with_its_code() -> None:
+    """The attempt's end, the job's move and the queue's row say the same; what went well has none."""
+    starved = worker(Crash(starved=True))
+    limited = worker(say(Finished(outcome=Failed(step="a", reason="429", code=Code.RATE_LIMITED))), Exit(code=1))
+    retry = RetryPolicy(base_delay=0.001, max_attempts=2)
+    bench = Bench(
+        lambda _c, nth: {1: starved, 2: limited}.get(nth, worker(*DONE)), msgspec.structs.replace(SETTINGS, retry=retry)
+    )
+    bench.add("p")
+    assert await bench.run() is ExitCode.DONE
+    ends = bench.seen(events.AttemptEnded)
+    assert [(end.outcome, end.code, end.step) for end in ends] == [
+        ("crashed", "out_of_memory", "start"), ("failed", "rate_limited", "a"), ("done", "", ""),
+    ]  # fmt: skip
+    moves = bench.seen(events.JobChanged)
+    assert [(move.state, move.code) for move in moves] == [
+        ("waiting", "out_of_memory"), ("waiting", "rate_limited"), ("done", ""),
+    ]  # fmt: skip
+    job = bench.queue.job("p")
+    assert (job.code, job.counters.codes) == (None, {Code.OUT_OF_MEMORY: 1, Code.RATE_LIMITED: 1})
+
+
+async def test_a_code_may_ask_for_a_new_copy() -> None:
+    """After a lost login the attempt's own workspace is gone before the next; after another failure it is there."""
+    workspaces = MemoryWorkspaces()
+    found: list[int] = []
+
+    def plan(_command: WorkerCommand, nth: int) -> Script:
+        found.append(len(workspaces.files))
+        workspaces.acquire("p", nth, template=None)
+        code = {1: Code.SELECTOR_GONE, 2: Code.LOGIN_LOST}.get(nth)
+        failed = Failed(step="a", reason="no", code=code or Code.UNKNOWN)
+        return worker(*DONE) if code is None else worker(say(Finished(outcome=failed)), Exit(code=1))
+
+    settings = msgspec.structs.replace(SETTINGS, retry=RetryPolicy(base_delay=0.001))
+    bench = Bench(plan, settings, workspaces=workspaces)
+    bench.add("p")
+    assert await bench.run() is ExitCode.DONE
+    assert found == [0, 1, 0]
 
 
 async def test_a_commit_between_crashes_starts_the_streak_anew() -> None:

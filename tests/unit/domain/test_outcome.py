@@ -6,6 +6,7 @@ import typing
 
 import pytest
 
+from core.domain.failure import FAILURES, Code, Kind
 from core.domain.outcome import (
     EXIT_CODES,
     PRECEDENCE,
@@ -20,6 +21,7 @@ from core.domain.outcome import (
     Outcome,
     TimedOut,
     classify,
+    ended,
     worst,
 )
 
@@ -54,6 +56,14 @@ SAID_STOPPED = Interrupted(reason="asked to stop")
         (Exit(returncode=-11, last_step="order"), Crashed(step="order", reason="killed by signal 11")),
         (Exit(returncode=0, last_step="order"), Crashed(step="order", reason="exited with 0 without a report")),
         (Exit(returncode=None), Crashed(step="", reason="its end was not seen")),
+        (
+            Exit(returncode=-9, last_step="order", out_of_memory=True),
+            Crashed(
+                step="order",
+                reason="killed by the kernel: there was not enough memory",
+                code=Code.OUT_OF_MEMORY,
+            ),
+        ),
     ],
 )
 def test_classify(exit_, expected):
@@ -64,6 +74,26 @@ def test_classify(exit_, expected):
 def test_each_outcome_has_an_exit_code_of_its_own_meaning():
     """Whoever adds an outcome says what the shell is told."""
     assert set(EXIT_CODES) == set(typing.get_args(Outcome))
+
+
+def test_each_code_ends_an_attempt_as_its_table_says():
+    """The tag is the table's kind, code and reason are carried, and every kind is some code's."""
+    for code, failure in FAILURES.items():
+        outcome = ended(code, "why", "order")
+        assert outcome.code is code
+        assert type(outcome).__struct_config__.tag == failure.kind
+        assert "why" in (getattr(outcome, name, "") for name in ("reason", "why", "holder"))
+        assert getattr(outcome, "step", "order") == "order"
+    tags = {kind.__struct_config__.tag for kind in typing.get_args(Outcome)}
+    assert {failure.kind for failure in FAILURES.values()} == set(Kind) == tags - {"done"}
+
+
+def test_each_outcome_without_a_code_has_the_one_of_its_kind():
+    """What is not said is not lost: the default fits the outcome."""
+    for kind in typing.get_args(Outcome):
+        if kind is not Done:
+            fields = {name: "x" for name in ("step", "reason", "why", "holder") if name in kind.__struct_fields__}
+            assert FAILURES[kind(**fields).code].kind == kind.__struct_config__.tag
 
 
 def test_precedence_names_every_code_once():

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from core.domain import events, messages
+from core.domain.failure import Code
 from core.domain.model import HostTraffic, JobSpec, ProcessStamp
 from core.domain.outcome import EXIT_CODES, Waiting
 from core.domain.session import StepSpec
@@ -26,6 +27,7 @@ VALUES = {
     dict[str, typing.Any]: {"deep": [1, None, {"x": "y"}]},
     tuple[StepSpec, ...]: (StepSpec(name="a", flag="f", requires=("g",)),),
     tuple[HostTraffic, ...]: (HostTraffic(host="h:1", requests=2, failures=1, received=3, sent=4),),
+    Code: Code.RATE_LIMITED,
     JobSpec: JobSpec(id="j", profile_id="p", flow="/f.py", params={"n": 1}),
     ProcessStamp: ProcessStamp(host="h", pid=1, started=2.0, boot_id="b", pid_namespace="n"),
     messages.WorkerSettings: messages.WorkerSettings(state_dir="/s", log_dir="/l"),

@@ -60,6 +60,14 @@ class Page:
         self.visible: set[str] = set()
         self.asked: list[str] = []
         self.paused = 0
+        self.listeners: dict[str, list[Any]] = {}
+
+    def on(self, event: str, listener: Any) -> None:
+        self.listeners.setdefault(event, []).append(listener)
+
+    def tell(self, event: str) -> None:
+        for listener in self.listeners[event]:
+            listener(self)
 
     def is_closed(self) -> bool:
         return False
@@ -103,6 +111,7 @@ class BrowserContext:
 
     def __init__(self) -> None:
         self.tracing = Tracing()
+        self.pages: list[Page] = []
         self.jar: list[dict[str, Any]] = []
         self._listeners: dict[str, list[Any]] = {}
 
@@ -128,13 +137,16 @@ class Browser:
         self._script = script
         self.context: Any = BrowserContext()
         self.lost = anyio.Event()
-        self.pages = [Page(context=self.context)]
+        self.driver_died = False
+        self.pages = self.context.pages
+        self.pages.append(Page(context=self.context))
 
     async def page(self) -> Page:
         return self.pages[-1]
 
     async def fresh_page(self) -> Page:
         self.pages.append(Page(context=self.context))
+        self.context.tell("page", self.pages[-1])
         return self.pages[-1]
 
     async def export(self, level: str, previous: LoginState | None, now: float) -> LoginState:
@@ -183,6 +195,7 @@ class Theatre:
         self.redactor = Redactor()
         self.control = ScriptedControl()
         self.artifacts = MemoryArtifacts()
+        self.oom_kills: int | None = 0
 
     async def play(
         self, flow: Flow, *, attempt: int = 1, params: dict[str, Any] | None = None, **settings: Any
@@ -208,6 +221,7 @@ class Theatre:
             redactor=self.redactor,
             standing_fence=lambda _: 0,
             load_flow=lambda _: flow,
+            oom_kills=lambda: self.oom_kills,
         )
         return await run(hello, ports, STAMP)
 

@@ -6,6 +6,7 @@ import anyio
 import msgspec
 import pytest
 
+from core.domain.failure import Code
 from core.domain.messages import (
     BrowserClosed,
     Finished,
@@ -204,7 +205,6 @@ async def test_failed_export_commits_nothing(theatre):
 
     outcome = await theatre.play(flow)
     assert isinstance(outcome, Failed)
-    assert not outcome.permanent
     assert ran == ["one"]
     assert theatre.session.completion_flags == {}
     assert theatre.logins.read(PROFILE) is None
@@ -345,7 +345,7 @@ async def test_unmet_requirement_is_permanent_and_opens_nothing(theatre):
 
     outcome = await theatre.play(flow)
     assert isinstance(outcome, Failed)
-    assert outcome.permanent
+    assert outcome.code is Code.REQUIREMENT_UNMET
     assert "two_fa_enabled" in outcome.reason
     assert theatre.browsers.requests == []
 
@@ -458,7 +458,6 @@ async def test_lost_browser_cancels_the_step(theatre):
     outcome = await theatre.play(flow)
     assert isinstance(outcome, Failed)
     assert outcome.step == "endless"
-    assert not outcome.permanent
     assert len(theatre.control.all(StepStarted)) == 1
 
 
