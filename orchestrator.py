@@ -27,6 +27,7 @@ from core import durable, logs, settings
 from core.cli.classes import is_class, nearest, read_classes
 from core.clock import SystemClock
 from core.console.open import open_console
+from core.control.socket import ControlSocket
 from core.dispatch.attempt import AttemptLimits
 from core.dispatch.dispatcher import Dispatcher
 from core.dispatch.ports import DispatchSettings, Ports
@@ -116,6 +117,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--launch-interval", metavar="SECONDS", help="between two browser starts (default: from the cores)")
     add("--batch-size", metavar="N", help="prepare N jobs together, then launch them one by one")
     add("--batch-delay", metavar="SECONDS", help="between two batches (default 2)")
+    add("--wait-parked", metavar="SECONDS", help="keep browsers open for a person, and wait so long in the end")
+    add("--max-parked", metavar="N", help="how many, beyond --max-concurrent (default: as many)")
     add("--progress-timeout", metavar="SECONDS", help="stop an attempt that makes no progress for so long")
     add("--timeout", metavar="SECONDS", help="hard limit of one attempt")
     add("--stop-grace", metavar="SECONDS", help="between asking a worker to end and killing it")
@@ -174,12 +177,12 @@ def dispatch_settings(chosen: Settings, *, watch: bool) -> DispatchSettings:
     worker = WorkerSettings(
         state_dir=str(chosen.state_dir), log_dir=str(chosen.log_dir), browser=chosen.browser, headed=chosen.headed,
         sandbox=chosen.sandbox, action_timeout=chosen.action_timeout, screenshots=chosen.screenshots,
-        trace=chosen.trace,
+        trace=chosen.trace, park=chosen.parking > 0,
     )  # fmt: skip
     limits = AttemptLimits(start=chosen.start_timeout, progress=chosen.progress_timeout, hard=chosen.timeout)
     return DispatchSettings(
         max_concurrent=chosen.max_concurrent, max_preparing=chosen.preparing, gate_interval=chosen.gate_interval,
-        batch_size=chosen.batch_size, batch_delay=chosen.batch_delay, stop_grace=chosen.stop_grace, limits=limits, retry=chosen.retry, worker=worker, watch=watch,
+        batch_size=chosen.batch_size, batch_delay=chosen.batch_delay, max_parked=chosen.parking, wait_parked=chosen.wait_parked, stop_grace=chosen.stop_grace, limits=limits, retry=chosen.retry, worker=worker, watch=watch,
     )  # fmt: skip
 
 
@@ -313,6 +316,7 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
             clock=clock,
             nonce=lambda: uuid.uuid4().hex,
             follower=follower,
+            commands=ControlSocket(chosen.state_dir),
         )
         return anyio.run(Dispatcher(ports, dispatch_settings(chosen, watch=options.watch), Stop()).run, number)
 

@@ -41,6 +41,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         max_preparing: attempts that prepare at the same time (start, copy, verify); None: two for each core.
         batch_size: jobs that are prepared together and then launched one by one, 1 to 1000; None: one by one.
         batch_delay: seconds between the last launch of a batch and the next batch.
+        wait_parked: seconds a person is waited for, with the browser open, once nothing else is left to do.
+        max_parked: browsers that stay open for a person, beyond ``max_concurrent``; None: as many as that, if anybody is waited
+            for at all.
         progress_timeout: least time without progress after which an attempt is stopped.
         timeout: hard limit of one attempt.
         stop_grace: time between asking a worker to end and killing its tree.
@@ -71,6 +74,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_preparing: int | None = None
     batch_size: int | None = None
     batch_delay: float = 2.0
+    wait_parked: float = 0.0
+    max_parked: int | None = None
     progress_timeout: float = 30.0
     timeout: float = 1800.0
     stop_grace: float = 10.0
@@ -109,6 +114,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return self.max_preparing or 2 * (os.cpu_count() or 1)
 
     @property
+    def parking(self) -> int:
+        """How many browsers may stay open for a person: none, unless it is asked for."""
+        if self.max_parked is not None:
+            return self.max_parked
+        return self.max_concurrent if self.wait_parked else 0
+
+    @property
     def gate_interval(self) -> float:
         """Seconds between two browser starts: half a second of one core's work, shared by the cores there are."""
         if self.launch_interval is not None:
@@ -137,6 +149,7 @@ _MOST: Mapping[str, float] = {
     "max_concurrent": MAX_CONCURRENT,
     "max_preparing": MAX_CONCURRENT,
     "batch_size": MAX_CONCURRENT,
+    "max_parked": MAX_CONCURRENT,
     "log_keep": MOST_KEPT,
 }
 """The largest; a week of seconds, or none, where nothing is said."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from core.browser.port import OpenBrowser
     from core.workspaces.port import Workspace
+    from workers.handoff import HandOff
     from workers.report import Reporter
     from workers.restore import Restored
     from workers.runner import Ports
@@ -52,8 +53,9 @@ class _Pause:
 class Browsing:
     """Runs the steps of one attempt, with browsers or without."""
 
-    def __init__(self, run: Restored, ports: Ports, reporter: Reporter) -> None:
+    def __init__(self, run: Restored, ports: Ports, reporter: Reporter, hand_off: HandOff) -> None:
         self._run = run
+        self._hand_off = hand_off
         self._ports = ports
         self._reporter = reporter
         self._todo = list(run.todo)
@@ -175,7 +177,7 @@ class Browsing:
         await self._expect_login(stage, workspace)
         self._reporter.enter("steps")
         if self._todo:
-            await prepare(stage)
+            await self._hand_off.until_done(self._run.ctx, partial(prepare, stage))
         return await self._steps(stage)
 
     async def _expect_login(self, stage: Stage, workspace: Workspace) -> None:
@@ -221,7 +223,10 @@ class Browsing:
             step = self._todo[0]
             self._reporter.phase = step.name
             began = self._ports.clock.monotonic()
-            body_ran = await run_step(stage, step)
+            if stage.browser is None:
+                body_ran = await run_step(stage, step)
+            else:
+                body_ran = await self._hand_off.until_done(self._run.ctx, partial(run_step, stage, step))
             login = await export(stage, step)
             seconds = self._ports.clock.monotonic() - began
             del self._todo[0]

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from core.dispatch.turn import Turn
+    from core.domain.events import AttemptParked
     from core.domain.model import Claim
 
 
@@ -21,8 +22,11 @@ class Handle:
         claim: which.
         turn: its way to a slot.
         launched: whether it was allowed to start its browser.
+        parked: the event that says that it waits for a person; None while it does not.
         asked: set once somebody wants its end.
-        by: who: ``operator`` …; goes into ``Exit.stopped_by``.
+        answers: what a person answered, secret; None if none is waited for any more.
+        decided: set once it is known which.
+        by: who: ``operator`` or ``cancel``; goes into ``Exit.stopped_by``.
         reason: the sentence that goes with it.
     """
 
@@ -30,9 +34,28 @@ class Handle:
         self.claim = claim
         self.turn = turn
         self.launched = False
+        self.parked: AttemptParked | None = None
+        self.answers: dict[str, str] | None = None
+        self.decided = anyio.Event()
         self.asked = anyio.Event()
         self.by = ""
         self.reason = ""
+
+    def park(self, parked: AttemptParked) -> None:
+        """It waits for a person from now on."""
+        self.parked, self.answers, self.decided = parked, None, anyio.Event()
+
+    def resume(self, answers: dict[str, str]) -> bool:
+        """A person is done; whether that was not decided before."""
+        if self.decided.is_set():
+            return False
+        self.answers = answers
+        self.decided.set()
+        return True
+
+    def dismiss(self) -> None:
+        """No person is waited for any more."""
+        self.decided.set()
 
     def stop(self, by: str, reason: str) -> None:
         """Ask for its end; whoever asks first is whom it is put down to."""
@@ -46,6 +69,15 @@ class Handles:
 
     def __init__(self) -> None:
         self._handles: dict[str, Handle] = {}
+
+    @property
+    def parked(self) -> list[Handle]:
+        """Those that wait for a person."""
+        return [handle for handle in self if handle.parked is not None]
+
+    def of(self, job_id: str) -> Handle | None:
+        """Return the attempt of a job that is under way, None if there is none."""
+        return next((handle for handle in self if handle.claim.job.spec.id == job_id), None)
 
     def __iter__(self) -> Iterator[Handle]:
         return iter(tuple(self._handles.values()))

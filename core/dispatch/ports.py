@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from core.clock import Clock
+from core.control.port import Commands
 from core.dispatch.attempt import AttemptLimits
 from core.domain.messages import WorkerSettings
 from core.domain.retry import RetryPolicy
@@ -36,7 +37,10 @@ class FeedFollower(Protocol):
 
 
 class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of a run, in seconds where they are durations. ``batch_size`` None: jobs start one by one."""
+    """Limits of a run, in seconds where they are durations. ``batch_size`` None: jobs start one by one.
+    ``max_parked``: browsers that stay open for a person, beyond the slots; ``wait_parked``: for how long, once nothing else is
+    left.
+    """
 
     max_concurrent: int
     max_preparing: int
@@ -47,6 +51,8 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     worker: WorkerSettings
     batch_size: int | None = None
     batch_delay: float = 2.0
+    max_parked: int = 0
+    wait_parked: float = 0.0
     watch: bool = False
     follow_interval: float = 1.0
     notice_interval: float = 1.0
@@ -70,3 +76,4 @@ class Ports:
     clock: Clock
     nonce: Callable[[], str]
     follower: FeedFollower | None = None
+    commands: Commands | None = None

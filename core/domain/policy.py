@@ -148,6 +148,7 @@ POLICIES: Mapping[Code, Policy] = {
     _C.TOO_MANY_FILES: _HOST,
     _C.HOST_FAULT: _HOST,
     _C.INTERRUPTED: Policy(cost=_N, end=JobState.QUEUED),
+    _C.CANCELLED: Policy(cost=_N, end=JobState.CANCELLED),
     _C.UNKNOWN: _USUAL,
 }
 

@@ -29,6 +29,7 @@ _EVENTS = {
     JobState.PARKED: JobEvent.PARKED,
     JobState.WAITING: JobEvent.RETRY,
     JobState.QUEUED: JobEvent.INTERRUPTED,
+    JobState.CANCELLED: JobEvent.CANCELLED,
 }
 
 

@@ -14,6 +14,7 @@ import msgspec
 from core.cli import queue_shown
 from core.cli.config import ConfigReport
 from core.cli.flow_check import FlowReport
+from core.control.port import RunView
 from core.domain import events
 from core.domain.lifecycle import JOB, as_mermaid
 from core.domain.messages import FlowDescription
@@ -29,6 +30,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 README = CHECKOUT / "README.md"
 EVENTS = CHECKOUT / "docs" / "events.md"
 SCHEMAS = {
+    "ctl": RunView,
     "config-show": ConfigReport,
     "flow-check": FlowReport,
     "flow-show": FlowDescription,

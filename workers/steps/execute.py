@@ -162,7 +162,7 @@ async def prepare(stage: Stage) -> None:
     try:
         await _body(PREPARE, stage.flow.on_prepare, stage.ctx, PREPARE_TIMEOUT)
     except NeedsPerson as exc:
-        raise NeedsPerson(PREPARE, exc.reason, exc.code) from exc
+        raise NeedsPerson(PREPARE, exc.reason, exc.code, exc.asks) from exc
     except _FATAL:
         raise
     except StepError as exc:
@@ -207,7 +207,7 @@ async def run_step(stage: Stage, step: Step) -> bool:
         try:
             return await _try(stage, step)
         except NeedsPerson as exc:
-            raise NeedsPerson(spec.name, exc.reason, exc.code) from exc
+            raise NeedsPerson(spec.name, exc.reason, exc.code, exc.asks) from exc
         except _FATAL:
             raise
         except Exception as exc:

@@ -57,7 +57,9 @@ def test_every_policy_can_be_followed(code):
     policy = POLICIES[code]
     ends = {JobState.FAILED, JobState.QUARANTINED, JobState.PARKED}
     assert policy.end in (
-        ends if policy.cost is not Cost.NOTHING else {JobState.PARKED, JobState.WAITING, JobState.QUEUED}
+        ends
+        if policy.cost is not Cost.NOTHING
+        else {JobState.PARKED, JobState.WAITING, JobState.QUEUED, JobState.CANCELLED}
     )
     assert policy.end in JOB[JobState.RUNNING].values()
     assert policy.attempts is None or 1 <= policy.attempts <= RetryPolicy().max_attempts
