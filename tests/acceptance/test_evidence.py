@@ -36,7 +36,9 @@ def test_a_failure_leaves_evidence_once(tmp_path: Path) -> None:
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in first.iterdir())
     page = (first / f"{name}.html").read_text()
     assert "<h1>Sorry</h1>" in page
-    assert not {word for word in ("493817", "magic-link-value", "stored") if word in page}
+    assert not {word for word in ("493817", "magic-link-value", "stored", "hidden-word") if word in page}
+    for kept in ("Kept</h2>", '"kept-id"', "kept choice", "kept label", "kept text", "kept link", "kept oddity"):
+        assert kept in page
     console = (first / f"{name}.console.txt").read_text()
     assert "error: no such thing\n" in console
     assert "nobody caught this" in console
