@@ -51,11 +51,8 @@ def examine(state_dir: Path, profile_id: str, *, deep: bool = False) -> list[Fin
 
 def check_selectors(state_dir: Path) -> Finding:
     """Whether the selector cache can be read."""
-    cache = FileSelectorCache(state_dir)
-    wrong = cache.damage()
-    if wrong:
-        return warn("selectors", f"the cache is damaged: {wrong}", "nothing: what worked is learnt again")
-    return ok("selectors", "the cache is whole")
+    wrong = FileSelectorCache(state_dir).damage()
+    return warn("selectors", wrong, "nothing: what worked is learnt again") if wrong else ok("selectors", "whole")
 
 
 def _of_metadata(state_dir: Path, profile_id: str, fix: str) -> Iterator[Finding]:
