@@ -88,12 +88,10 @@ def _below(directory: Path) -> dict[str, bytes | str]:
 
 
 @pytest.fixture(scope="module")
-def scenes(tmp_path_factory: pytest.TempPathFactory, browser_executable: str) -> dict[str, Path]:
+def scenes(tmp_path_factory: pytest.TempPathFactory, real_state: Path) -> dict[str, Path]:
     """The state directories that damage is done to: saved in order, cut off in the midst of a save, crashed with a browser open."""
     root = tmp_path_factory.mktemp("scenes")
-    saved = root / "saved"
-    saved.mkdir(mode=0o700)
-    real_profile.make(saved, browser_executable)
+    saved = copied(real_state, root / "saved")
     record = saved / "profiles/anna/.lock"
     with FileProfileLocks(saved, SystemClock()).hold("anna", "somebody who is dead"):
         content = record.read_bytes()
@@ -230,11 +228,13 @@ def _names(what: str, path: Path, state: Path) -> bool:
 
 
 @pytest.mark.parametrize("number", [45, pytest.param(500, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
-def test_no_damage_goes_unnoticed_and_nothing_starts_anew(scenes: dict[str, Path], tmp_path: Path, number: int) -> None:
+def test_no_damage_goes_unnoticed_and_nothing_starts_anew(
+    scenes: dict[str, Path], fast_path: Path, number: int
+) -> None:
     """Each kind of file is flipped, cut, emptied, overwritten, exchanged or replaced by what is no file, or claims to be newer:
     that is found at the start or by a deep look, and then the run goes on with everything, or is refused and changes nothing.
     """
-    bench = Bench(scenes, tmp_path)
+    bench = Bench(scenes, fast_path)
     for corruption in plan(scenes, number):
         try:
             bench.try_one(corruption)
