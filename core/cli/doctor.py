@@ -18,7 +18,7 @@ from core.errors import OstlerError
 from core.profiles.lock import FileProfileLocks
 from core.settings import CHECKOUT
 from core.state.orchestrator_lock import OrchestratorLock
-from core.upkeep import host, leftovers, storage
+from core.upkeep import host, integrity, leftovers, storage
 from core.upkeep.finding import CheckUp, Level, bad, ok, warn
 from workers.browser.discover import Wanted, discover
 
@@ -91,6 +91,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
 
     yield queue
     yield from leftovers.check_profiles(state)
+    yield integrity.check_selectors(state)
     yield from leftovers.check_attempts(attempts, runs=runs)
     yield from leftovers.check_browsers(state / "workspaces", attempts, held)
     yield from leftovers.check_directories(state, held, runs=runs)

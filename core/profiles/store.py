@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _DIRECTORIES = ("browser_profile", "cache")
+_CHECKSUM = "sha256"
 
 
 def fresh(profile_id: str, now: float) -> ProfileMetadata:
@@ -91,9 +93,21 @@ class FileProfileStore:
         path = self._path(require_valid(metadata).profile_id)
         ours = msgspec.structs.asdict(metadata)
         fields = {name: value for name, value in ours.items() if value is not None}
-        others = {name: value for name, value in self._raw(path).items() if name not in ours}
+        others = {name: value for name, value in self._raw(path).items() if name not in ours and name != _CHECKSUM}
+        content = {**fields, **others}
+        content[_CHECKSUM] = _checksum(content)
         ensure_directory(path.parent)
-        write_bytes(path, msgspec.json.format(msgspec.json.encode({**fields, **others}), indent=2) + b"\n")
+        write_bytes(path, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+
+    def was_edited(self, profile_id: str) -> bool:
+        """Whether the metadata is not what Ostler wrote last: a person changed it, which is fine, or nobody did.
+
+        Raises:
+            StateCorrupt: it is no JSON object.
+        """
+        content = self._raw(self._path(profile_id))
+        written = content.pop(_CHECKSUM, None)
+        return written is not None and written != _checksum(content)
 
     def _raw(self, path: Path) -> dict[str, Any]:
         data = _content(path)
@@ -106,6 +120,10 @@ class FileProfileStore:
 
     def _path(self, profile_id: str) -> Path:
         return self._directory / require_id(profile_id) / "metadata.json"
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
 
 
 def _content(path: Path) -> bytes | None:

@@ -245,7 +245,7 @@ class FileWorkspaces:
                 marker.write(hidden, made)
                 receipt = self._fill(hidden / USER_DATA, source, kind)
                 made = made.after(WorkspaceEvent.CLONED)
-                findings = _changed(hidden / USER_DATA) if kind == "profile" else []
+                findings = _changed(hidden / USER_DATA, source) if kind == "profile" else []
                 clone.forget_crash(hidden / USER_DATA)
                 findings += verify.findings(hidden / USER_DATA)
                 if not findings:
@@ -358,8 +358,8 @@ def _profile_of(name: str) -> str:
     return plain.rpartition("-")[0]
 
 
-def _changed(data: Path) -> list[str]:
-    """Say what in a profile's own data is not what was saved, the first few of it."""
-    changed = manifest.differences(data) or []
+def _changed(data: Path, source: Path | None) -> list[str]:
+    """Say what in a copy of a profile's own data is not what was saved, the first few of it."""
+    changed = manifest.differences(data, source=source) or []
     more = [f"and {len(changed) - _SHOWN} more"] if len(changed) > _SHOWN else []
     return [*map(str, changed[:_SHOWN]), *more]

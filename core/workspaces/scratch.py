@@ -8,7 +8,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from core.errors import WorkspaceError
+from core.errors import HostFailed, WorkspaceError
 
 LONGEST = 59
 """Bytes: what Chromium appends has 45."""
@@ -65,7 +65,11 @@ def is_ours(path: Path) -> bool:
 
 
 def _base() -> Path:
-    return Path(tempfile.gettempdir()) / f"ostler-{_uid()}"
+    try:
+        system = tempfile.gettempdir()
+    except FileNotFoundError as exc:
+        raise HostFailed("no temporary directory can be written to; make room there, or set TMPDIR to another") from exc
+    return Path(system) / f"ostler-{_uid()}"
 
 
 def _uid() -> int:

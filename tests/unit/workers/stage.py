@@ -130,11 +130,11 @@ class Browser:
     """An open browser of the script."""
 
     name = "Scripted"
-    version = "1.0"
     pid = None
 
     def __init__(self, script: Browsers) -> None:
         self._script = script
+        self.version = script.version
         self.context: Any = BrowserContext()
         self.lost = anyio.Event()
         self.driver_died = False
@@ -160,7 +160,8 @@ class Browser:
 class Browsers:
     """A provider: keeps what it was asked for; fails to open as often as it is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: str = "1.0") -> None:
+        self.version = version
         self.requests: list[BrowserRequest] = []
         self.opened: list[Browser] = []
         self.exports: list[str] = []
