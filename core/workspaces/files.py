@@ -25,7 +25,7 @@ from core.errors import (
     WorkspaceCorrupt,
     WorkspaceError,
 )
-from core.workspaces import clone, filling, live, marker, measure, removal, scratch, skip, swap, verify
+from core.workspaces import clone, filling, live, marker, measure, places, removal, scratch, skip, swap, verify
 from core.workspaces import version as versions
 from core.workspaces.marker import Marker
 from core.workspaces.port import Receipt, Workspace
@@ -184,7 +184,7 @@ class FileWorkspaces:
             removal.temp_dir(path)
             removed.append(path.name)
         self._recover_swaps()
-        return removed
+        return removed + places.at(self._state_dir / places.CLONES).sweep()
 
     def _recover_swaps(self) -> None:
         if not self._profiles.is_dir():
