@@ -27,7 +27,7 @@ from core.errors import (
     WorkspaceCorrupt,
     WorkspaceError,
 )
-from core.workspaces import ahead, clone, filling, live, manifest, marker, removal, scratch, skip, swap, verify
+from core.workspaces import ahead, clone, filling, live, manifest, marker, places, removal, scratch, skip, swap, verify
 from core.workspaces import version as versions
 from core.workspaces.marker import Marker
 from core.workspaces.port import Receipt, Workspace
@@ -187,7 +187,7 @@ class FileWorkspaces:
             removal.temp_dir(path)
             removed.append(path.name)
         self._recover_swaps()
-        return removed
+        return removed + places.at(self._state_dir / places.CLONES).sweep()
 
     def _recover_swaps(self) -> None:
         if not self._profiles.is_dir():
