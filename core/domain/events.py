@@ -183,7 +183,8 @@ class AttemptResumed(_OfAttempt, frozen=True, kw_only=True, tag="attempt_resumed
 class NetworkUsed(_OfAttempt, frozen=True, kw_only=True, tag="network_used"):
     """What an attempt's browsers asked of the network, sent when the last of them is closed; an attempt that was killed has
     none. ``hosts`` are the busiest, ``more_hosts`` counts those left out; totals include them. ``received`` and ``sent`` are
-    bytes, those of ``unmeasured`` requests left out. ``proxy`` is host and port.
+    bytes, those of ``unmeasured`` requests left out: they had not come to their end, or were broken off in the middle, as
+    downloads are. ``proxy`` is host and port.
     """
 
     requests: int

@@ -52,7 +52,7 @@ async def look(ctx: Context) -> None:
             document.body.append(document.createComment('a > hidden-word'));
             console.error('no such thing');
             setTimeout(() => { throw new Error('nobody caught this') });
-            await fetch('/missing');
+            await (await fetch('/missing')).text();
             await fetch('http://127.0.0.1:1/').catch(() => null);
         }""",
         HIDDEN,
