@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
+from core.domain.failure import Code
 from core.domain.messages import Screenshots, Trace
+from core.domain.policy import PolicyChange
 from core.domain.retention import Retention
 from core.domain.retry import RetryPolicy
 from core.errors import BadInput, Problem
 from core.input_file import absolute
 from core.rotation import MOST_KEPT
+from core.settings_failures import TABLE, built_changes, failure_rules, unknown_failure
 from core.settings_file import ConfigFile
 from core.settings_value import LARGEST, WEEK, Rule, Wrong, convert, members, shown
 
@@ -64,6 +67,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         log_max_bytes: size of ``logs/<id>.log`` from which it is rotated between attempts.
         log_keep: how many rotated logs of a profile are kept.
         log_rate: bytes a second a worker may write to its log before lines are dropped and counted.
+        failures: what follows from single codes, where it is not what the table of policies says; ``[failures.<code>]`` in the
+            file, ``OSTLER_FAILURES_<CODE>_…`` in the environment.
         retention: what ``ostler gc`` removes; ``[retention]`` in the file, ``OSTLER_RETENTION_…`` in the environment.
     """
 
@@ -96,6 +101,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_max_bytes: int = 10 * 1024 * 1024
     log_keep: int = 5
     log_rate: int = 1024 * 1024
+    failures: dict[Code, PolicyChange] = {}
     retention: Retention = Retention()
 
     @property
@@ -106,6 +112,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             poison_limit=self.poison_limit,
             base_delay=self.retry_delay,
             busy_delay=self.busy_delay,
+            changes=self.failures,
         )
 
     @property
@@ -237,7 +244,7 @@ def resolve(flags: Mapping[str, Any], env: Mapping[str, str], *, cwd: Path) -> R
     for one in given:
         rule = known.get(one.name)
         value = (
-            _unknown(one.name, known, one.raw)
+            unknown_failure(one.name, one.raw) or _unknown(one.name, known, one.raw)
             if rule is None
             else convert(rule, one.raw, one.base, is_text=one.kind != "file")
         )
@@ -276,6 +283,9 @@ def unknown_variables(env: Mapping[str, str]) -> list[str]:
 def _rules(struct: Any, prefix: str) -> Iterator[Rule]:
     for field in msgspec.structs.fields(struct):
         name = prefix + field.name
+        if name == TABLE:
+            yield from failure_rules()
+            continue
         if _is_table(field.type):
             yield from _rules(field.type, f"{name}.")
             continue
@@ -292,7 +302,9 @@ def _built(struct: Any, values: Mapping[str, Any], prefix: str) -> Any:
     fields = {}
     for field in msgspec.structs.fields(struct):
         name = prefix + field.name
-        if _is_table(field.type):
+        if name == TABLE:
+            fields[field.name] = built_changes(values)
+        elif _is_table(field.type):
             fields[field.name] = _built(field.type, values, f"{name}.")
         elif name in values:
             fields[field.name] = values[name]
@@ -322,6 +334,7 @@ def _unknown(name: str, known: Mapping[str, Rule], raw: Any) -> Wrong:
         return Wrong(known[table].expected, "a table", f"{table} is a value: {table} = …")
     folded = name.replace("-", "_").lower()
     last = folded.rpartition(".")[2]
+    known = {name: rule for name, rule in known.items() if not name.startswith(f"{TABLE}.")}
     same = [rule for rule in known if rule.rpartition(".")[2] == last]
     close = same or difflib.get_close_matches(folded, known, 1, 0.6) or difflib.get_close_matches(last, known, 1, 0.7)
     if not close:
@@ -357,16 +370,25 @@ def _where(one: _Given) -> str:
 
 
 def _conflicts(values: Mapping[str, Any], origins: Mapping[str, Origin], file: ConfigFile) -> list[Problem]:
-    """Return what is right in itself, but not together: the action's limit must strike first, it has the explanation."""
-    name = "action_timeout"
+    """Return what is right in itself, but not together: the action's limit must strike first, it has the explanation; a delay
+    of failures cannot be longer than the longest.
+    """
+    wrong: dict[str, str] = {}
     whole = values.get("progress_timeout", _DEFAULTS.progress_timeout)
-    if name not in values or values[name] < whole:
-        return []
-    origin = origins[name]
-    line, column = file.place(name) if origin.kind == "file" else (None, None)
-    return [
-        Problem(
-            place=origin.where, line=line, column=column, field=name if origin.kind == "file" else "",
-            expected=f"less than progress_timeout, which is {whole:g}", found=f"{values[name]:g}",
-        )
-    ]  # fmt: skip
+    if values.get("action_timeout", 0) >= whole:
+        wrong["action_timeout"] = f"less than progress_timeout, which is {whole:g}"
+    for name, longest in values.items():
+        first = name.replace(".max_delay", ".delay")
+        if name.startswith(f"{TABLE}.") and first != name and values.get(first, 0) > longest:
+            wrong[first] = f"at most max_delay, which is {longest:g}"
+    problems = []
+    for name, expected in wrong.items():
+        origin = origins[name]
+        line, column = file.place(name) if origin.kind == "file" else (None, None)
+        problems.append(
+            Problem(
+                place=origin.where, line=line, column=column, field=name if origin.kind == "file" else "",
+                expected=expected, found=f"{values[name]:g}",
+            )
+        )  # fmt: skip
+    return problems

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from core.cli import queue_shown as shown
+from core.cli.classes import read_classes, read_codes
 from core.cli.command import add_command
 from core.cli.printing import print_json, say, say_aside
 from core.cli.queue_feed import export, read_jobs
@@ -52,7 +53,10 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
     _common(add, _add)
 
     list_ = add_command(
-        commands, "list", "list jobs", ["queue list --state failed,quarantined", "queue list --profile 'shop-*' --json"]
+        commands,
+        "list",
+        "list jobs",
+        ["queue list --state failed,quarantined", "queue list --profile 'shop-*' --code selector_gone --json"],
     )
     _filters(list_)
     list_.add_argument("--limit", metavar="N", default=str(_LIMIT), help=f"at most so many (default {_LIMIT}; 0: all)")
@@ -63,7 +67,7 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
     _common(show, _show)
 
     retry = add_command(
-        commands, "retry", "run jobs again", ["queue retry anna", "queue retry --state failed --reason timeout"],
+        commands, "retry", "run jobs again", ["queue retry anna", "queue retry --class network"],
         more="Those that ended start as a new generation; those that wait for a person go on. What is done stays done: a "
         "committed step is not run again.",
     )  # fmt: skip
@@ -109,6 +113,10 @@ def _filters(command: argparse.ArgumentParser) -> None:
     command.add_argument("--flow", metavar="FILE", help="path of the flow, or the name of its file")
     command.add_argument("--profile", metavar="PATTERN", help="profile IDs like this: 'shop-*'")
     command.add_argument("--reason", metavar="TEXT", help="text that the reason contains")
+    command.add_argument("--code", metavar="CODE", action="append", help="what went wrong, as in docs/failures.md")
+    command.add_argument(
+        "--class", dest="classes", metavar="CLASS", action="append", help="the same, or a type: network, timeout, …"
+    )
 
 
 def _selection(arguments: argparse.Namespace, among: frozenset[JobState] = frozenset(JobState)) -> Selection:
@@ -117,8 +125,14 @@ def _selection(arguments: argparse.Namespace, among: frozenset[JobState] = froze
     if wrong:
         expected = f"states among {', '.join(state for state in JobState if state in among)}"
         raise BadInput([Problem(place="--state", expected=expected, found=", ".join(map(repr, wrong)))])
+    chosen = [read_codes(arguments.code, "--code")] if arguments.code is not None else []
+    chosen += [read_classes(arguments.classes, "--class")] if arguments.classes is not None else []
     return Selection(
-        states=frozenset(map(JobState, states)), flow=arguments.flow, profile=arguments.profile, reason=arguments.reason
+        states=frozenset(map(JobState, states)),
+        flow=arguments.flow,
+        profile=arguments.profile,
+        reason=arguments.reason,
+        codes=frozenset.intersection(*chosen) if chosen else None,
     )
 
 
@@ -163,8 +177,7 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
 
 def _show(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     with _desk(arguments, settings) as desk:
-        job = shown.without_secrets(desk.find(arguments.job_id))
-        history = shown.ShownHistory(job=job, history=desk.attempts(arguments.job_id))
+        history = shown.with_history(desk.find(arguments.job_id), desk.attempts(arguments.job_id))
     return _print(arguments, history, shown.history_table(history))
 
 

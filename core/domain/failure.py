@@ -185,7 +185,7 @@ FAILURES: Mapping[Code, Failure] = {
     _C.PROXY_AUTH: Failure(
         _T.AUTHENTICATION, _S.HIGH, _B.OPERATOR, _K.FAILED,
         "The profile's proxy wants another user or password{where}.",
-        "Mend the proxy's user and password of {profile}.",
+        "Mend user and password of the proxy of {profile}.",
     ),
     # --- the page ----------------------------------------------------------------------------------------------------
     _C.SELECTOR_GONE: Failure(

@@ -173,6 +173,11 @@ def ended(code: Code, reason: str, step: str = "") -> Ended:  # noqa: PLR0911 - 
             assert_never(unreachable)
 
 
+def exit_code_of(code: Code) -> ExitCode:
+    """Return what a worker exits with when its attempt ended by this code."""
+    return EXIT_CODES[type(ended(code, ""))]
+
+
 class Exit(msgspec.Struct, frozen=True, kw_only=True):
     """What the orchestrator saw of an attempt's end.
 

@@ -167,7 +167,9 @@ def changeable(code: Code) -> tuple[str, ...]:
 def is_retryable(code: Code) -> bool:
     """Whether a failure of this code is tried again by itself, as the table has it."""
     policy = POLICIES[code]
-    return policy.attempts != 1 if policy.cost is not Cost.NOTHING else policy.end is not JobState.PARKED
+    if policy.cost is Cost.NOTHING:
+        return policy.end in (JobState.WAITING, JobState.QUEUED)
+    return policy.attempts != 1
 
 
 def classified(code: Code, reason: str, *, step: str = "", profile_id: str = "ID") -> ClassifiedError:

@@ -89,6 +89,7 @@ def test_what_was_promised_to_cost_nothing_costs_nothing():
         (Code.BAD_PARAMS, False),
         (Code.PROFILE_CORRUPT, False),
         (Code.CAPTCHA_ASKED, False),
+        (Code.CANCELLED, False),
     ],
 )
 def test_retryable_is_what_goes_on_by_itself(code, expected):
