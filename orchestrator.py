@@ -44,6 +44,7 @@ from core.process.child import LaunchPlan, SubprocessLauncher
 from core.process.command import CommandFeed
 from core.process.describe import FlowInspector
 from core.process.identity import end_holder
+from core.process.meter import SystemMeter
 from core.process.pump import LogLimits
 from core.process.tree import ProcessReaper
 from core.profiles.lock import FileProfileLocks
@@ -98,7 +99,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("queue", nargs="?", help="queue.json, jobs.jsonl, ids.txt, queue.db, http(s)://…, or - for stdin; none: go on")
     add("--queue-command", metavar="CMD", help="the queue is what this command prints; no shell is started")
-    add("--max-concurrent", metavar="N", help="browsers at a time (default 5)")
+    add("--max-concurrent", metavar="N", help="browsers at a time (default 5), or auto")
     add("--flow", metavar="FILE", help="flow of jobs that name none")
     add("--again", action="store_true", help="run jobs that have ended once more; committed steps stay done")
     add(
@@ -181,7 +182,7 @@ def dispatch_settings(chosen: Settings, *, watch: bool) -> DispatchSettings:
     )  # fmt: skip
     limits = AttemptLimits(start=chosen.start_timeout, progress=chosen.progress_timeout, hard=chosen.timeout)
     return DispatchSettings(
-        max_concurrent=chosen.max_concurrent, max_preparing=chosen.preparing, gate_interval=chosen.gate_interval,
+        max_concurrent=chosen.slots, admission=chosen.admission_policy, max_preparing=chosen.preparing, gate_interval=chosen.gate_interval,
         batch_size=chosen.batch_size, batch_delay=chosen.batch_delay, max_parked=chosen.parking, wait_parked=chosen.wait_parked, stop_grace=chosen.stop_grace, limits=limits, retry=chosen.retry, worker=worker, watch=watch,
     )  # fmt: skip
 
@@ -317,6 +318,7 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
             nonce=lambda: uuid.uuid4().hex,
             follower=follower,
             commands=ControlSocket(chosen.state_dir),
+            meter=SystemMeter(chosen.state_dir) if chosen.admission == "on" else None,
         )
         return anyio.run(Dispatcher(ports, dispatch_settings(chosen, watch=options.watch), Stop()).run, number)
 

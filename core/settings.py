@@ -7,172 +7,34 @@ file ``OSTLER_CONFIG`` names), defaults. ``os.environ`` is read nowhere else.
 from __future__ import annotations
 
 import difflib
-import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
-from core.domain.failure import Code
-from core.domain.messages import Screenshots, Trace
-from core.domain.policy import PolicyChange
-from core.domain.retention import Retention
-from core.domain.retry import RetryPolicy
 from core.errors import BadInput, Problem
 from core.input_file import absolute
-from core.rotation import MOST_KEPT
 from core.settings_failures import TABLE, built_changes, failure_rules, unknown_failure
 from core.settings_file import ConfigFile
+from core.settings_table import CHECKOUT, DEFAULTS, LEAST, MOST, NO_SETTINGS, PATHS, Settings
 from core.settings_value import LARGEST, WEEK, Rule, Wrong, convert, members, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-MAX_CONCURRENT = 1000
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All settings. Durations are seconds, paths are absolute.
-
-    Attributes:
-        state_dir: everything durable.
-        log_dir: logs and events.
-        max_concurrent: slots, 1 to 1000.
-        launch_interval: seconds between two starts of a browser, before jitter; None: from the number of cores.
-        max_preparing: attempts that prepare at the same time (start, copy, verify); None: two for each core.
-        batch_size: jobs that are prepared together and then launched one by one, 1 to 1000; None: one by one.
-        batch_delay: seconds between the last launch of a batch and the next batch.
-        wait_parked: seconds a person is waited for, with the browser open, once nothing else is left to do.
-        max_parked: browsers that stay open for a person, beyond ``max_concurrent``; None: as many as that, if anybody is waited
-            for at all.
-        progress_timeout: least time without progress after which an attempt is stopped.
-        timeout: hard limit of one attempt.
-        stop_grace: time between asking a worker to end and killing its tree.
-        start_timeout: time a worker has from its spawn to ``Ready``.
-        describe_timeout: time that loading a flow may take.
-        watch_interval: seconds between two looks at a queue that a server or a command gives.
-        flow: flow of jobs that name none.
-        browser: executable.
-        headed: show browsers.
-        sandbox: None: on, unless the user is root.
-        action_timeout: Playwright's own, below every step's.
-        screenshots: ``on-failure`` or ``off``; they may show secrets.
-        trace: Playwright's: ``on-failure``, ``always`` or ``off``; it holds secrets.
-        max_attempts: failing attempts a job may have.
-        poison_limit: consecutive crashes that quarantine a job.
-        retry_delay: before the first retry; doubles.
-        busy_delay: before a held profile is tried again.
-        log_max_bytes: size of ``logs/<id>.log`` from which it is rotated between attempts.
-        log_keep: how many rotated logs of a profile are kept.
-        log_rate: bytes a second a worker may write to its log before lines are dropped and counted.
-        failures: what follows from single codes, where it is not what the table of policies says; ``[failures.<code>]`` in the
-            file, ``OSTLER_FAILURES_<CODE>_…`` in the environment.
-        retention: what ``ostler gc`` removes; ``[retention]`` in the file, ``OSTLER_RETENTION_…`` in the environment.
-    """
-
-    state_dir: Path = CHECKOUT / "state"
-    log_dir: Path = CHECKOUT / "logs"
-    max_concurrent: int = 5
-    launch_interval: float | None = None
-    max_preparing: int | None = None
-    batch_size: int | None = None
-    batch_delay: float = 2.0
-    wait_parked: float = 0.0
-    max_parked: int | None = None
-    progress_timeout: float = 30.0
-    timeout: float = 1800.0
-    stop_grace: float = 10.0
-    start_timeout: float = 30.0
-    describe_timeout: float = 20.0
-    watch_interval: float = 30.0
-    flow: str | None = None
-    browser: str | None = None
-    headed: bool = False
-    sandbox: bool | None = None
-    action_timeout: float = 10.0
-    screenshots: Screenshots = "off"
-    trace: Trace = "off"
-    max_attempts: int = 3
-    poison_limit: int = 3
-    retry_delay: float = 1.0
-    busy_delay: float = 5.0
-    log_max_bytes: int = 10 * 1024 * 1024
-    log_keep: int = 5
-    log_rate: int = 1024 * 1024
-    failures: dict[Code, PolicyChange] = {}
-    retention: Retention = Retention()
-
-    @property
-    def retry(self) -> RetryPolicy:
-        """The retry policy that these settings amount to."""
-        return RetryPolicy(
-            max_attempts=self.max_attempts,
-            poison_limit=self.poison_limit,
-            base_delay=self.retry_delay,
-            busy_delay=self.busy_delay,
-            changes=self.failures,
-        )
-
-    @property
-    def preparing(self) -> int:
-        """How many attempts may prepare at once: more than the cores can do would only make each of them late."""
-        return self.max_preparing or 2 * (os.cpu_count() or 1)
-
-    @property
-    def parking(self) -> int:
-        """How many browsers may stay open for a person: none, unless it is asked for."""
-        if self.max_parked is not None:
-            return self.max_parked
-        return self.max_concurrent if self.wait_parked else 0
-
-    @property
-    def gate_interval(self) -> float:
-        """Seconds between two browser starts: half a second of one core's work, shared by the cores there are."""
-        if self.launch_interval is not None:
-            return self.launch_interval
-        return 1.0 / (os.cpu_count() or 1)
-
-
-_DEFAULTS = Settings()
-_LEAST: Mapping[str, float] = {
-    "max_concurrent": 1,
-    "max_preparing": 1,
-    "batch_size": 1,
-    "progress_timeout": 1,
-    "timeout": 1,
-    "start_timeout": 1,
-    "describe_timeout": 1,
-    "watch_interval": 1,
-    "action_timeout": 0.1,
-    "max_attempts": 1,
-    "poison_limit": 1,
-    "log_max_bytes": 4096,
-    "log_rate": 1024,
-}
-"""The smallest value of a number; 0 where nothing is said."""
-_MOST: Mapping[str, float] = {
-    "max_concurrent": MAX_CONCURRENT,
-    "max_preparing": MAX_CONCURRENT,
-    "batch_size": MAX_CONCURRENT,
-    "max_parked": MAX_CONCURRENT,
-    "log_keep": MOST_KEPT,
-}
-"""The largest; a week of seconds, or none, where nothing is said."""
-_PATHS = frozenset({"flow", "browser"})
-"""Texts that are paths."""
-_NO_SETTINGS = frozenset(
-    {
-        "OSTLER_CONFIG",
-        "OSTLER_FEED_TOKEN",
-        "OSTLER_CONTROL_FD",
-        "OSTLER_ATTEMPT",
-        "OSTLER_DRIVER",
-        "OSTLER_UPDATE_SNAPSHOTS",
-    }
-)
-"""Variables of our own that set nothing here."""
+__all__ = [
+    "CHECKOUT",
+    "Origin",
+    "Resolved",
+    "Settings",
+    "load",
+    "located",
+    "resolve",
+    "rules",
+    "unknown_variables",
+    "variable",
+]
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -270,7 +132,7 @@ def located(resolved: Resolved) -> dict[str, Origin]:
 
 def unknown_variables(env: Mapping[str, str]) -> list[str]:
     """Return a line for each variable that looks like one of ours and is none: it is not an error, and yet does nothing."""
-    known = {variable(name) for name in rules()} | _NO_SETTINGS
+    known = {variable(name) for name in rules()} | NO_SETTINGS
     lines = []
     for name in sorted(env):
         if name.upper().startswith("OSTLER_") and name not in known and not name.startswith("OSTLER_TEST_"):
@@ -290,8 +152,8 @@ def _rules(struct: Any, prefix: str) -> Iterator[Rule]:
             yield from _rules(field.type, f"{name}.")
             continue
         most = LARGEST if int in members(field.type) else sys.float_info.max
-        rule = Rule(name, field.type, _LEAST.get(name, 0.0), most, name in _PATHS)
-        yield rule._replace(most=_MOST.get(name, WEEK if rule.unit == "seconds" else most))
+        rule = Rule(name, field.type, LEAST.get(name, 0.0), most, name in PATHS)
+        yield rule._replace(most=MOST.get(name, WEEK if rule.unit == "seconds" else most))
 
 
 def _is_table(type_: Any) -> bool:
@@ -374,7 +236,7 @@ def _conflicts(values: Mapping[str, Any], origins: Mapping[str, Origin], file: C
     of failures cannot be longer than the longest.
     """
     wrong: dict[str, str] = {}
-    whole = values.get("progress_timeout", _DEFAULTS.progress_timeout)
+    whole = values.get("progress_timeout", DEFAULTS.progress_timeout)
     if values.get("action_timeout", 0) >= whole:
         wrong["action_timeout"] = f"less than progress_timeout, which is {whole:g}"
     for name, longest in values.items():

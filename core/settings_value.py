@@ -26,7 +26,7 @@ _UNITS: dict[str, dict[str, float]] = {
         "gb": 1000**3, "gib": 1024**3,
     },
 }  # fmt: skip
-_PLAIN = frozenset({"factor", "jitter"})
+_PLAIN = frozenset({"factor", "jitter", "threshold"})
 """Numbers that count nothing."""
 _WITH_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)\s*", re.ASCII)
 _WORDS = {str: "a text", bool: "true or false", int: "a whole number", float: "a number", Path: "a path"}
@@ -62,9 +62,9 @@ class Rule(NamedTuple):
     @property
     def unit(self) -> str:
         """What a number of it counts."""
-        if self.name.rpartition(".")[2] in _PLAIN:
+        last = self.name.rpartition(".")[2].rpartition("_")[2]
+        if last in _PLAIN:
             return ""
-        last = self.name.rpartition("_")[2]
         if last in _UNITS:
             return last
         return "bytes" if last == "rate" else "seconds" if float in members(self.type) else ""

@@ -15,6 +15,7 @@ from core.domain.messages import BrowserClosed, BrowserStarted, Progress, StepCo
 from core.errors import BrowserError, BrowserLost, BrowserNotFound, BrowserRefused, StepError
 from core.profiles.port import timestamp
 from core.state.port import LoginState
+from workers.failure import Stopped
 from workers.port import AttemptKey
 from workers.steps.evidence import Evidence
 from workers.steps.execute import Stage, commit, export, is_authenticated, prepare, run_step, unless_lost
@@ -25,6 +26,7 @@ from workers.steps.signs import Signs
 from workers.steps.trace import Tracer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from core.browser.port import OpenBrowser
@@ -53,9 +55,12 @@ class _Pause:
 class Browsing:
     """Runs the steps of one attempt, with browsers or without."""
 
-    def __init__(self, run: Restored, ports: Ports, reporter: Reporter, hand_off: HandOff) -> None:
+    def __init__(
+        self, run: Restored, ports: Ports, reporter: Reporter, hand_off: HandOff, yields_to: Callable[[], str]
+    ) -> None:
         self._run = run
         self._hand_off = hand_off
+        self._yields_to = yields_to
         self._ports = ports
         self._reporter = reporter
         self._todo = list(run.todo)
@@ -220,6 +225,8 @@ class Browsing:
 
     async def _steps(self, stage: Stage) -> _Pause | None:
         while self._todo:
+            if (reason := self._yields_to()) != "":
+                raise Stopped(reason)
             step = self._todo[0]
             self._reporter.phase = step.name
             began = self._ports.clock.monotonic()

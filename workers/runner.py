@@ -19,7 +19,7 @@ import structlog
 from core.browser.port import BrowserProvider
 from core.clock import Clock
 from core.domain import session as sessions
-from core.domain.messages import Dismiss, Finished, Go, Hello, Launch, Prepared, Ready, Resume, Stop
+from core.domain.messages import Dismiss, Finished, Go, Hello, Launch, Prepared, Ready, Resume, Stop, Yield
 from core.domain.outcome import (
     Busy,
     Corrupt,
@@ -133,6 +133,7 @@ class Run:
         self._reporter = Reporter(ports.control, Secrets(ports.redactor, ports.control), log)
         self._may_launch = anyio.Event()
         self._hand_off = HandOff(self._reporter, allowed=hello.settings.park)
+        self._yields_to = ""
         self._stop = anyio.Event()
         self._stop_reason = ""
         self._record: Record | None = None
@@ -179,6 +180,8 @@ class Run:
                     self._may_launch.set()
                 case Resume() | Dismiss():
                     self._hand_off.hear(word)
+                case Yield(reason=reason):
+                    self._yields_to = reason
                 case Go():
                     pass  # heard already
         self._stop_reason = _why(word)
@@ -208,7 +211,7 @@ class Run:
         self._reporter.enter("restore")
         self._record = take_over(self._hello, self._ports, self._reporter, found)
         run = restore(self._hello, self._ports, self._reporter, self._record)
-        browsing = Browsing(run, self._ports, self._reporter, self._hand_off)
+        browsing = Browsing(run, self._ports, self._reporter, self._hand_off, lambda: self._yields_to)
         if not run.flow.browser:
             self._ports.control.kill_on_silence(None)
             if run.todo:

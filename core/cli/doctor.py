@@ -63,7 +63,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     clock, state = SystemClock(), settings.state_dir
     yield host.check_python(sys.version_info[:3], Path(sys.prefix), CHECKOUT / ".venv")
     yield host.check_packages((CHECKOUT / "requirements.lock").read_text("utf-8"), host.installed_version)
-    yield host.check_descriptors(host.descriptor_limit(), settings.max_concurrent)
+    yield host.check_descriptors(host.descriptor_limit(), settings.slots)
     yield host.check_clock(clock.now(), _newest(settings), host.boot_id())
     if sys.platform == "linux":
         yield host.check_shared_memory(_shared_memory())

@@ -18,6 +18,7 @@ from core.dispatch.admission import LaunchGate, Slots
 from core.dispatch.batches import Batches
 from core.dispatch.completion import Completion
 from core.dispatch.off_loop import Blocking
+from core.dispatch.pressure import Pressure
 from core.dispatch.recovery import Recovery
 from core.dispatch.shutdown import Stop, obey_signals
 from core.dispatch.steering import Steering
@@ -65,7 +66,7 @@ class Dispatcher:
         self._slots = Slots(settings.max_concurrent)
         self._preparing = Slots(settings.max_preparing)
         self._gate = LaunchGate(settings.gate_interval, ports.clock)
-        self._supervisor = Supervisor(ports, settings, self._blocking, stop, self._change_seen)
+        self._supervisor = Supervisor(ports, settings, self._blocking, stop, changed=self._change_seen)
         self._completion = Completion(ports, settings, self._blocking, stop)
         self._recovery = Recovery(ports, settings, self._blocking, self._completion, stop)
         self._batches: Batches | None = None
@@ -86,6 +87,17 @@ class Dispatcher:
             emit=self._emit,
             changed=self._change_seen,
         )
+        self._pressure: Pressure | None = None
+        if ports.meter is not None:
+            self._pressure = Pressure(
+                meter=ports.meter,
+                policy=settings.admission,
+                steering=self.steering,
+                handles=self._supervisor.handles,
+                files=self._blocking.files,
+                clock=ports.clock,
+            )
+            self._gate.passed = self._pressure.count_launch
 
     async def run(self, run: int) -> ExitCode:
         """Run until nothing is left or a stop was obeyed; return the exit code.
@@ -128,6 +140,8 @@ class Dispatcher:
             tasks.start_soon(self._recovery.sweep)
             if self._ports.follower is not None and self._settings.watch:
                 tasks.start_soon(self._follow, self._ports.follower)
+            if self._pressure is not None:
+                await tasks.start(self._pressure.watch)
             if self._ports.commands is not None:
                 tasks.start_soon(self._ports.commands.serve, self.steering.obey)
             while not (step := await self._plan()).finished:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from core.dispatch.turn import Turn
     from core.domain.events import AttemptParked
-    from core.domain.model import Claim
+    from core.domain.model import Claim, ProcessStamp
 
 
 class Handle:
@@ -21,8 +21,10 @@ class Handle:
     Attributes:
         claim: which.
         turn: its way to a slot.
+        stamp: its worker; None before there is one.
         launched: whether it was allowed to start its browser.
         parked: the event that says that it waits for a person; None while it does not.
+        yields: set once it is to end after its step.
         asked: set once somebody wants its end.
         answers: what a person answered, secret; None if none is waited for any more.
         decided: set once it is known which.
@@ -33,10 +35,13 @@ class Handle:
     def __init__(self, claim: Claim, turn: Turn) -> None:
         self.claim = claim
         self.turn = turn
+        self.stamp: ProcessStamp | None = None
         self.launched = False
         self.parked: AttemptParked | None = None
         self.answers: dict[str, str] | None = None
         self.decided = anyio.Event()
+        self.yields = anyio.Event()
+        self.yields_to = ""
         self.asked = anyio.Event()
         self.by = ""
         self.reason = ""
@@ -56,6 +61,16 @@ class Handle:
     def dismiss(self) -> None:
         """No person is waited for any more."""
         self.decided.set()
+
+    @property
+    def profile_id(self) -> str:
+        """Whose attempt it is."""
+        return self.claim.job.spec.profile_id
+
+    def ask_to_yield(self, reason: str) -> None:
+        """Ask it to end after its step, to be queued again."""
+        self.yields_to = reason
+        self.yields.set()
 
     def stop(self, by: str, reason: str) -> None:
         """Ask for its end; whoever asks first is whom it is put down to."""

@@ -11,10 +11,11 @@ import msgspec
 from core.clock import Clock
 from core.control.port import Commands
 from core.dispatch.attempt import AttemptLimits
+from core.domain.admission import AdmissionPolicy
 from core.domain.messages import WorkerSettings
 from core.domain.retry import RetryPolicy
 from core.events.port import EventHistory, EventSink
-from core.process.port import Launcher, Reaper
+from core.process.port import HostMeter, Launcher, Reaper
 from core.profiles.port import ProfileLocks
 from core.queue.port import JobQueue, Reconciled
 from core.state.port import SessionStore
@@ -51,6 +52,7 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     worker: WorkerSettings
     batch_size: int | None = None
     batch_delay: float = 2.0
+    admission: AdmissionPolicy = AdmissionPolicy()
     max_parked: int = 0
     wait_parked: float = 0.0
     watch: bool = False
@@ -77,3 +79,4 @@ class Ports:
     nonce: Callable[[], str]
     follower: FeedFollower | None = None
     commands: Commands | None = None
+    meter: HostMeter | None = None

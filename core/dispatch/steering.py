@@ -91,6 +91,7 @@ class Steering:
             self._held_since[reason] = self._clock.monotonic()
             self._gate.hold(reason)
             self._emit(events.StartsHeld(at=self._clock.now(), reason=reason))
+            self._changed()
 
     def let_go(self, reason: str) -> None:
         """This reason is gone."""
@@ -98,6 +99,7 @@ class Steering:
             seconds = self._clock.monotonic() - self._held_since.pop(reason)
             self._gate.let_go(reason)
             self._emit(events.StartsResumed(at=self._clock.now(), reason=reason, seconds=seconds))
+            self._changed()
 
     def set_limit(self, limit: int, reason: str) -> None:
         """Have so many slots from now on."""

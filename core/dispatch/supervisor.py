@@ -11,7 +11,7 @@ import structlog
 from core.dispatch.attempt import Attempt
 from core.dispatch.handle import Handles
 from core.domain import events
-from core.domain.messages import Dismiss, Go, Hello, Launch, Ready, Resume, SecretLearnt
+from core.domain.messages import Dismiss, Go, Hello, Launch, Ready, Resume, SecretLearnt, Yield
 from core.domain.messages import Stop as StopMessage
 from core.domain.outcome import Exit
 from core.errors import ControlLost, Fenced, QueueUnavailable, SpawnFailed
@@ -52,6 +52,7 @@ class Supervisor:
         settings: DispatchSettings,
         blocking: Blocking,
         stop: Stop,
+        *,
         changed: Callable[[], None],
     ) -> None:
         self._ports = ports
@@ -107,6 +108,7 @@ class Supervisor:
             )
         except SpawnFailed as exc:
             return attempt, Exit(returncode=None, spawn_error=str(exc))
+        handle.stamp = child.stamp
         try:
             stopped = await self._watch_over(child, attempt, redactor, handle)
             returncode = await child.wait()
@@ -137,6 +139,7 @@ class Supervisor:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(guard)
+                tasks.start_soon(self._pass_on, child, handle)
                 answer = partial(self._answer, tasks, child, attempt, handle)
                 await self._converse(child, attempt, redactor, answer)
                 await child.wait()
@@ -208,6 +211,13 @@ class Supervisor:
             tasks.start_soon(self._launch, child, attempt, handle)
         if isinstance(event, events.AttemptParked):
             tasks.start_soon(self._hand_off, child, attempt, handle, event)
+
+    async def _pass_on(self, child: Child, handle: Handle) -> None:
+        await handle.yields.wait()
+        try:
+            await child.send(Yield(reason=handle.yields_to))
+        except ControlLost:
+            log.info("worker_gone_before_yield", job=handle.claim.job.spec.id)
 
     async def _hand_off(self, child: Child, attempt: Attempt, handle: Handle, parked: events.AttemptParked) -> None:
         """A parked attempt has no slot and no limit, until a person is done, or is not waited for any more."""

@@ -88,6 +88,12 @@ class Dismiss(msgspec.Struct, frozen=True, tag="dismiss"):
     """No person is waited for any more: close the browser and end; the job waits without it."""
 
 
+class Yield(msgspec.Struct, frozen=True, kw_only=True, tag="yield"):
+    """End after the step that is under way, as if interrupted: somebody else needs the room."""
+
+    reason: str
+
+
 class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
     """Close the browser and end; ``grace`` seconds until the tree is killed."""
 
@@ -95,7 +101,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
     grace: float
 
 
-Word = Go | Launch | Resume | Dismiss | Stop
+Word = Go | Launch | Resume | Dismiss | Yield | Stop
 Down = Hello | Word
 
 

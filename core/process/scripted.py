@@ -20,7 +20,7 @@ import anyio
 import anyio.lowlevel
 import msgspec
 
-from core.domain.messages import Dismiss, Down, Go, Launch, Resume, Stop, Up
+from core.domain.messages import Dismiss, Down, Go, Launch, Resume, Stop, Up, Yield
 from core.domain.model import ProcessStamp
 from core.errors import ControlLost, SpawnFailed
 
@@ -62,6 +62,10 @@ class AwaitDecision(msgspec.Struct, frozen=True, tag="await_decision"):
     """Go on once ``Resume`` or ``Dismiss`` was sent."""
 
 
+class AwaitYield(msgspec.Struct, frozen=True, tag="await_yield"):
+    """Go on once ``Yield`` was sent."""
+
+
 class AwaitStop(msgspec.Struct, frozen=True, tag="await_stop"):
     """Go on once ``Stop`` was sent."""
 
@@ -98,6 +102,7 @@ Action = (
     | AwaitGo
     | AwaitLaunch
     | AwaitDecision
+    | AwaitYield
     | AwaitStop
     | Hold
     | Hang
@@ -252,6 +257,8 @@ class ScriptedChild:
                 return self._heard(Launch) or (self._heard(Stop) and not self.plan.ignore_stop)
             case AwaitDecision():
                 return self._heard(Resume) or self._heard(Dismiss)
+            case AwaitYield():
+                return self._heard(Yield)
             case AwaitStop():
                 return self._heard(Stop)
             case Hold():

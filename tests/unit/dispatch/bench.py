@@ -109,6 +109,7 @@ class Bench:
     history: History = field(default_factory=History)
     follower: Any = None
     commands: Any = None
+    meter: Any = None
     left: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -136,6 +137,7 @@ class Bench:
             nonce=lambda: f"n{next(self.numbers)}",
             follower=self.follower,
             commands=self.commands,
+            meter=self.meter,
         )
         number = run or self.queue.begin_run(self.clock.now())
         with anyio.fail_after(20):

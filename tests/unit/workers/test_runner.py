@@ -22,6 +22,7 @@ from core.domain.messages import (
     StepProblem,
     StepStarted,
     Stop,
+    Yield,
 )
 from core.domain.outcome import Busy, Corrupt, Done, Failed, HostFault, Interrupted, Rejected, Waiting
 from core.domain.session import SessionState, reset
@@ -434,6 +435,23 @@ async def test_a_stop_before_the_launch_starts_no_browser(theatre):
     )
     assert await theatre.play(flow) == Interrupted(reason="not today")
     assert (theatre.browsers.requests, list(done)) == ([], [])
+
+
+async def test_a_run_that_is_to_yield_ends_after_its_step(theatre):
+    """The step under way is committed, the next is not begun; the attempt is interrupted, for the reason that was given."""
+    flow = Flow()
+
+    @flow.step
+    async def one(ctx):
+        theatre.control.say(Yield(reason="no room"))
+        await anyio.wait_all_tasks_blocked()
+
+    @flow.step
+    async def two(ctx):
+        pytest.fail("it was not to begin")
+
+    assert await theatre.play(flow) == Interrupted(reason="no room")
+    assert theatre.session.completion_flags == {"one": True}
 
 
 async def test_what_is_done_already_asks_for_no_launch(theatre):
