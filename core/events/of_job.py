@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from core.events.tail import event_of
 from core.rotation import open_parts
 
@@ -23,8 +25,8 @@ def events_of_job(path: Path, job_id: str) -> list[Event]:
     Raises:
         OSError: the log may not be read, or is no file.
     """
-    # parsing only what looks right keeps it quick: an ID needs no escapes
-    mark = f'"job":"{job_id}"'.encode()
+    # parsing only what looks right keeps it quick
+    mark = b'"job":' + msgspec.json.encode(job_id)
     found: list[Event] = []
     parts = open_parts(path)
     try:

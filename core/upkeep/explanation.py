@@ -6,6 +6,7 @@ cost is said in the same numbers. Where the event log is gone, the queue's own r
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -162,11 +163,9 @@ class _Teller:
 
     def attempts(self) -> list[ToldAttempt]:
         """Return all of them, told."""
-        ends = [one.started_at for one in self._attempts[1:]]
-        return [
-            self._told(one, self._of(one, until), until)
-            for one, until in zip(self._attempts, [*ends, None], strict=True)
-        ]
+        next_starts = [one.started_at for one in self._attempts[1:]]
+        each = zip_longest(self._attempts, next_starts)
+        return [self._told(one, self._of(one, until), until) for one, until in each]
 
     def _of(self, attempt: PastAttempt, until: float | None) -> list[Event]:
         """Return the events of an attempt: its number may have been another's, so its time decides, too."""
@@ -313,7 +312,7 @@ def _says(history: History, last: ToldAttempt | None, attempts: int, now: float)
             return f"{name} was set aside, after {tries}, and is not tried again by itself."
         case JobState.FAILED:
             return f"{name} failed for good, after {tries}."
-        case JobState.CANCELLED:
+        case _:
             return f"{name} was cancelled{why}."
 
 
