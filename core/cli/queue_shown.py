@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 import msgspec
 
 from core.cli.printing import columns
 from core.cli.stores import masked
-from core.console.wording import one_line
+from core.console.wording import moment, one_line
 from core.domain.failure import Code
 from core.domain.model import JobState
 from core.queue.port import KeptJob, PastAttempt
@@ -191,8 +190,3 @@ def history_table(shown: ShownHistory) -> list[str]:
 def _shortened(text: str) -> str:
     clean = one_line(text)
     return clean if len(clean) <= _WIDTH else f"{clean[: _WIDTH - 1]}…"
-
-
-def moment(at: float | None) -> str:
-    """Return a time for people, in UTC."""
-    return "-" if at is None else f"{dt.datetime.fromtimestamp(at, dt.UTC):%Y-%m-%d %H:%M:%S}Z"

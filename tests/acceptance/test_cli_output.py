@@ -25,6 +25,7 @@ from core.clock import SystemClock
 from core.control.port import Answer, ParkedJob, Pause, Request, RunView
 from core.control.socket import ControlSocket
 from core.domain import events as ev
+from core.domain.failure import Code
 from core.domain.lifecycle import JobEvent
 from core.domain.model import Counters, JobSpec
 from core.domain.retry import Decision
@@ -65,6 +66,7 @@ SHOWN: dict[str, tuple[str, tuple[str, ...]]] = {
     "gc": ("gc", ("--dry-run",)),
     "config show": ("config-show", ()),
     "config failures": ("config-failures", ()),
+    "explain": ("explain", (f"failed{EVIL}",)),
 }
 """Every command that knows ``--json``: name of its schema, and arguments that make it print much."""
 OTHERS = {
@@ -108,7 +110,13 @@ def here(tmp_path, monkeypatch) -> Iterator[list[str]]:
     for nonce in ("first", "second"):
         queue.claim(2.0, nonce)
         queue.record_go(nonce, fence=1, user_data_dir=None, now=2.0)
-    decision = Decision(event=JobEvent.GIVEN_UP, counters=Counters(failures=1), retry_at=None, reason=f"it said {EVIL}")
+    decision = Decision(
+        event=JobEvent.GIVEN_UP,
+        counters=Counters(failures=1),
+        retry_at=None,
+        reason=f"it said {EVIL}",
+        code=Code.UNKNOWN,
+    )
     queue.finish("first", decision, now=3.0, seconds=1.0, outcome=f"broke {EVIL}")
     queue.close()
     started = ev.StepStarted(at=2.5, profile_id="running", job=f"running{EVIL}", attempt=1, step=EVIL, try_=1)

@@ -27,6 +27,7 @@ from core.domain.retry import RetryPolicy
 from core.domain.session import Identity, SessionState
 from core.queue.feed_schema import feed_schema_text
 from core.upkeep.collection import Collection
+from core.upkeep.explanation import Explanation
 from core.upkeep.finding import CheckUp
 from core.upkeep.job_report import Report
 from core.upkeep.status import Status
@@ -39,6 +40,7 @@ SCHEMAS = {
     "ctl": RunView,
     "config-failures": ShownPolicies,
     "config-show": ConfigReport,
+    "explain": Explanation,
     "flow-check": FlowReport,
     "flow-show": FlowDescription,
     "doctor": CheckUp,
