@@ -19,6 +19,7 @@ from core.upkeep.finding import Level
 from core.upkeep.integrity import examine
 from core.workspaces import marker, scratch, verify
 from core.workspaces.files import BROWSER_PROFILE, USER_DATA
+from core.workspaces.manager import CLONES
 from tests.corruption import contents, copied
 from tests.crash.operations import OPERATIONS, SAVED
 from tests.fleet import ROOT
@@ -122,6 +123,8 @@ class Trial:
         again = self._child.do("attempt", state)
         assert again["exit"] == 0, again["error"]
         assert leftovers(state) == []
+        # where clones go that have no room here; its locks stay
+        shutil.rmtree(scratch.beside(state.resolve() / CLONES), ignore_errors=True)
         shutil.rmtree(state)
 
 
@@ -147,5 +150,7 @@ def leftovers(state: Path) -> list[str]:
     """Return what has no business being there once nothing runs."""
     found = [*(state / "workspaces").glob("*"), *(state / "profiles").glob(".*"), *state.rglob("*.ostler-tmp")]
     found += [path for path in (state / "profiles").glob("*/.*") if path.name not in _BESIDE_DATA]
+    found += (state / CLONES).glob("[!.]*")
+    found += (state / CLONES).glob(".new-*")
     found += scratch.strays(state.resolve() / "workspaces", set())
     return [str(path) for path in found]

@@ -86,8 +86,8 @@ def test_a_disk_that_fills_up_leaves_the_old_or_the_new(trial: Trial, tmp_path: 
     with _small_disk(disk):
         ends: Counter[str] = Counter()
         for _ in range(number):
-            # room for a mark or two, or for a part of a copy
-            free = chance.randrange(chance.choice([64 * 1024, trial.size]))
+            # room for a mark or two, for a part of a copy, for a copy and little else
+            free = chance.randrange(chance.choice([64 * 1024, trial.size, 2 * trial.size]))
             leave = partial(_leave, disk)
             ended = trial.strike("crowded", 0, disk / "state", before=partial(leave, free), after=partial(leave, ROOM))
             ends[ended] += 1
