@@ -19,7 +19,7 @@ from core.upkeep.finding import Level
 from core.upkeep.integrity import examine
 from core.workspaces import marker, scratch, verify
 from core.workspaces.files import BROWSER_PROFILE, USER_DATA
-from core.workspaces.manager import CLONES
+from core.workspaces.places import CLONES
 from tests.corruption import contents, copied
 from tests.crash.operations import OPERATIONS, SAVED
 from tests.fleet import ROOT

@@ -16,7 +16,8 @@ from core.durable import sweep_temporaries
 from core.errors import HostFailed
 from core.workspaces import manifest, swap
 from core.workspaces.files import USER_DATA, FileWorkspaces
-from core.workspaces.manager import CLONES, WorkspaceManager
+from core.workspaces.manager import WorkspaceManager
+from core.workspaces.places import CLONES
 from core.workspaces.port import Receipt, Workspace
 from tests.attempt import attempt
 from tests.unit.workers.stage import Browsers
@@ -131,12 +132,6 @@ def _clone(state: Path) -> None:
         manager.cleanup_profile(2)
 
 
-def _start_with_clones(state: Path) -> None:
-    _start(state)
-    with WorkspaceManager(temp_directory=state / CLONES) as manager:
-        manager.sweep()
-
-
 def _attempt(state: Path) -> None:
     flow = Flow("account")
 
@@ -163,6 +158,6 @@ OPERATIONS = {
         Operation("swap by exchange", _exchange, _listed),
         Operation("swap by two renames", _two_renames, _listed, gap=True),
         Operation("attempt", _attempt),
-        Operation("a worker's clone", _clone, sources=(TEMPLATE, SAVED), next=_start_with_clones),
+        Operation("a worker's clone", _clone, sources=(TEMPLATE, SAVED)),
     )
 }
