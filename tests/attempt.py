@@ -71,6 +71,7 @@ def attempt(state_dir: Path, profile_id: str, flow: Flow, browsers: BrowserProvi
         control=control,
         clock=clock,
         redactor=redactor,
+        oom_kills=lambda: 0,
         standing_fence=lambda _: 0,
         load_flow=lambda _: flow,
     )

@@ -246,6 +246,9 @@ class Run:
             files=receipt.files,
             unreadable=len(receipt.unreadable),
         )
+        if run.metadata.generation and receipt.source in {"template", "empty"}:
+            hint = "it was there once: what the login state has is restored, the rest is lost unless there is a backup"
+            self._reporter.note("browser_data_missing", hint=hint)
         if receipt.keyring_cookies:
             hint = "the template's logins are encrypted by its desktop's keyring: log in once more"
             self._reporter.note("keyring_cookies_lost", cookies=receipt.keyring_cookies, hint=hint)

@@ -12,7 +12,7 @@ import os
 import secrets
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import msgspec
 import structlog
@@ -35,12 +35,27 @@ from core.workspaces.port import Receipt, Workspace
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+P = ParamSpec("P")
+T = TypeVar("T")
 USER_DATA = "user-data"
 BROWSER_PROFILE = "browser_profile"
 _NEW = ".new-"
 _SHOWN = 5
 log = structlog.get_logger(__name__)
 _REUSABLE = frozenset({WorkspaceState.VERIFIED, WorkspaceState.IN_USE})
+
+
+def _of_host(method: Callable[P, T]) -> Callable[P, T]:
+    """Let what the system refuses, and nothing here foresees, name the file as every write does."""
+
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(*args, **kwargs)
+        except OSError as exc:
+            raise durable.write_failed(Path(exc.filename or "browser data"), exc) from exc
+
+    return call
 
 
 class FileWorkspaces:
@@ -61,6 +76,7 @@ class FileWorkspaces:
         """Return where the browser of this holder will run, before anything exists."""
         return self._path(profile_id, fence) / USER_DATA
 
+    @_of_host
     def acquire(self, profile_id: str, fence: int, *, template: Path | None) -> Workspace:
         """Give a verified workspace; see the port.
 
@@ -86,6 +102,7 @@ class FileWorkspaces:
             removal.workspace(path, self._root)
         return taken or self._build(profile_id, fence, template, rebuilt=False)
 
+    @_of_host
     def rebuild(self, workspace: Workspace, *, template: Path | None) -> Workspace:
         """Throw the copy away and clone again, for a browser that found it unusable."""
         self._refuse_live(workspace)
@@ -110,6 +127,7 @@ class FileWorkspaces:
         ahead.mark(self._saved(workspace.profile_id))
         marker.write(workspace.root, msgspec.structs.replace(found, rebuilt=False, browser=(browser, version)))
 
+    @_of_host
     def save_back(self, workspace: Workspace) -> Receipt:
         """Make its browser data the profile's, after the browser was closed cleanly; the workspace is used up.
 
@@ -134,6 +152,7 @@ class FileWorkspaces:
         seconds = time.monotonic() - began
         return Receipt(source="profile", files=files, bytes=size, skipped=skipped, seconds=seconds)
 
+    @_of_host
     def snapshot(self, workspace: Workspace) -> Receipt:
         """Make a copy of its browser data the profile's, while no browser runs in it; the workspace stays.
 

@@ -8,6 +8,7 @@ import stat
 import tempfile
 from pathlib import Path
 
+from core import durable
 from core.errors import HostFailed, WorkspaceError
 
 LONGEST = 59
@@ -35,11 +36,15 @@ def create(path: Path) -> None:
 
     Raises:
         WorkspaceError: somebody else owns a directory on the way.
+        DurableWriteFailed: it could not be made.
     """
     base = _base()
-    if path.parent == base:
-        _own(base)
-    path.mkdir(mode=0o700, exist_ok=True)
+    try:
+        if path.parent == base:
+            _own(base)
+        path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as exc:
+        raise durable.write_failed(path, exc) from exc
     _check(path)
 
 

@@ -3,8 +3,8 @@
 In: ``{"operation", "state", "fault", "point"}``. A point is a call that changes a file system, counted from 1. Faults:
 ``none``; ``kill``: SIGKILL before it; ``torn``: SIGKILL in its midst, half of a write written; ``full``: from it on nothing
 can be allocated any more; ``crowded``: the disk is as full as it is, but said to have room, as if others used it up after
-that was asked. Out: ``{"exit", "points", "error"}``: the exit code (3: an error of ours, 4: a traceback, -9: killed), how many
-points there were, and what was raised.
+that was asked. Out: ``{"exit", "calls", "error"}``: the exit code (3: an error of ours, 4: a traceback, -9: killed), the names
+of the points in order, and what was raised.
 
 Each operation runs in a fork, so that the imports are done once.
 """
@@ -24,6 +24,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import anyio
 import structlog
 
 from core.errors import OstlerError
@@ -53,7 +54,7 @@ class Faults:
     def __init__(self, fault: str, point: int) -> None:
         self._fault = fault
         self._point = point
-        self.points = 0
+        self.calls: list[str] = []
 
     def install(self) -> None:
         for name in CHANGING:
@@ -89,10 +90,10 @@ class Faults:
         return call
 
     def _pass(self, name: str, real: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        self.points += 1
-        if self._fault == "full" and self.points >= self._point and name in ALLOCATING:
+        self.calls.append(name)
+        if self._fault == "full" and len(self.calls) >= self._point and name in ALLOCATING:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        if self.points != self._point or self._fault not in ("kill", "torn"):
+        if len(self.calls) != self._point or self._fault not in ("kill", "torn"):
             return
         if self._fault == "torn":
             if name == "write":
@@ -116,12 +117,13 @@ def _child(command: dict[str, Any], parent: int, answer: int) -> None:
         error, code = f"{type(exc).__name__}: {exc}", 3
     except BaseException:  # noqa: BLE001 - whatever it is, the test is told
         error, code = traceback.format_exc(), 4
-    write(answer, json.dumps({"points": faults.points, "error": error[-4000:]}).encode())
+    write(answer, json.dumps({"calls": faults.calls, "error": error[-4000:]}).encode())
     os._exit(code)
 
 
 def main() -> None:
     parent = os.getpid()
+    anyio.run(anyio.sleep, 0)  # loads what each fork would load again
     # standard output is for answers
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     sys.stdout.write("ready\n")
@@ -136,7 +138,7 @@ def main() -> None:
         with os.fdopen(reading, "rb") as pipe:
             said = pipe.read()
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        sys.stdout.write(json.dumps({"points": 0, "error": "", **json.loads(said or b"{}"), "exit": code}) + "\n")
+        sys.stdout.write(json.dumps({"calls": [], "error": "", **json.loads(said or b"{}"), "exit": code}) + "\n")
         sys.stdout.flush()
 
 

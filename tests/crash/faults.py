@@ -19,11 +19,13 @@ from core.upkeep.finding import Level
 from core.upkeep.integrity import examine
 from core.workspaces import marker, scratch, verify
 from core.workspaces.files import BROWSER_PROFILE, USER_DATA
+from core.workspaces.places import CLONES
 from tests.corruption import contents, copied
-from tests.crash.operations import OPERATIONS
+from tests.crash.operations import OPERATIONS, SAVED
 from tests.fleet import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.crash.operations import Operation
@@ -46,7 +48,7 @@ class Child:
         assert self._process.stdout.readline() == "ready\n"
 
     def do(self, operation: str, state: Path, fault: str = "none", point: int = 0) -> dict[str, Any]:
-        """Return exit code, points and error; see the child."""
+        """Return exit code, calls and error; see the child."""
         command = {"operation": operation, "state": str(state), "fault": fault, "point": point}
         self._process.stdin.write(json.dumps(command) + "\n")
         self._process.stdin.flush()
@@ -59,7 +61,7 @@ class Child:
 
 
 class Trial:
-    """One operation: where it begins, what it makes, and how many points it has."""
+    """One operation: where it begins, what it makes, the calls that it makes on the way, and how large the data is."""
 
     def __init__(self, name: str, base: Path, root: Path, child: Child) -> None:
         self.operation: Operation = OPERATIONS[name]
@@ -71,14 +73,25 @@ class Trial:
         whole = copied(self._scene, root / "whole")
         done = child.do(name, whole)
         assert done["exit"] == 0, done["error"]
-        self.points: int = done["points"]
+        self.calls: list[str] = done["calls"]
         self._old, self._new = fingerprint(self._scene), fingerprint(whole)
+        self.size = sum(path.stat().st_size for path in (self._scene / SAVED).rglob("*") if path.is_file())
         self.expect_settled(whole)
 
-    def strike(self, fault: str, point: int, where: Path | None = None) -> str:
-        """Do it with a fault on a fresh copy; return how it ended."""
+    def strike(
+        self,
+        fault: str,
+        point: int,
+        where: Path | None = None,
+        *,
+        before: Callable[[], None] = lambda: None,
+        after: Callable[[], None] = lambda: None,
+    ) -> str:
+        """Do it with a fault on a fresh copy, between two other things; return how it ended."""
         state = copied(self._scene, where or self._root / "state")
+        before()
         ended = self._child.do(self.operation.name, state, fault, point)
+        after()
         assert ended["exit"] in (0, 3, -9), ended["error"]
         self.expect_whole(state)
         self.expect_settled(state)
@@ -110,6 +123,8 @@ class Trial:
         again = self._child.do("attempt", state)
         assert again["exit"] == 0, again["error"]
         assert leftovers(state) == []
+        # where clones go that have no room here; its locks stay
+        shutil.rmtree(scratch.beside(state.resolve() / CLONES), ignore_errors=True)
         shutil.rmtree(state)
 
 
@@ -135,5 +150,7 @@ def leftovers(state: Path) -> list[str]:
     """Return what has no business being there once nothing runs."""
     found = [*(state / "workspaces").glob("*"), *(state / "profiles").glob(".*"), *state.rglob("*.ostler-tmp")]
     found += [path for path in (state / "profiles").glob("*/.*") if path.name not in _BESIDE_DATA]
+    found += (state / CLONES).glob("[!.]*")
+    found += (state / CLONES).glob(".new-*")
     found += scratch.strays(state.resolve() / "workspaces", set())
     return [str(path) for path in found]

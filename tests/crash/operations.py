@@ -14,8 +14,10 @@ from pathlib import Path
 from core.domain.outcome import Done, HostFault
 from core.durable import sweep_temporaries
 from core.errors import HostFailed
-from core.workspaces import swap
+from core.workspaces import manifest, swap
 from core.workspaces.files import USER_DATA, FileWorkspaces
+from core.workspaces.manager import WorkspaceManager
+from core.workspaces.places import CLONES
 from core.workspaces.port import Receipt, Workspace
 from tests.attempt import attempt
 from tests.unit.workers.stage import Browsers
@@ -76,10 +78,16 @@ def _used(state: Path) -> None:
     _browse(workspace.user_data_dir)
 
 
+def _listed(state: Path) -> None:
+    """The same, and what is to take the place of the saved data has its manifest."""
+    _used(state)
+    manifest.write(_held(state).user_data_dir)
+
+
 def _browse(user_data_dir: Path) -> None:
     """Change, add and remove what a browser changes, and leave a cache."""
     default = user_data_dir / "Default"
-    (default / "Cookies-journal").unlink()
+    (default / "Cookies-journal").unlink(missing_ok=True)
     (default / "GPUCache").mkdir(exist_ok=True)
     (default / "GPUCache" / "data_0").write_text("not to be saved")
     for name in ("Bookmarks", "Visited Links", "Session Storage/000003.log"):
@@ -118,6 +126,12 @@ def _two_renames(state: Path) -> None:
     swap.replace(_held(state).user_data_dir, state / SAVED, shutil.rmtree, exchange=swap.no_exchange)
 
 
+def _clone(state: Path) -> None:
+    with WorkspaceManager(state / TEMPLATE, temp_directory=state / CLONES) as manager:
+        manager.create_worker_profile(2)
+        manager.cleanup_profile(2)
+
+
 def _attempt(state: Path) -> None:
     flow = Flow("account")
 
@@ -141,8 +155,9 @@ OPERATIONS = {
         Operation("save back", _save_back, _used),
         Operation("snapshot", _snapshot, _used),
         Operation("discard", _discard, _used, sources=(TEMPLATE, SAVED)),
-        Operation("swap by exchange", _exchange, _used),
-        Operation("swap by two renames", _two_renames, _used, gap=True),
+        Operation("swap by exchange", _exchange, _listed),
+        Operation("swap by two renames", _two_renames, _listed, gap=True),
         Operation("attempt", _attempt),
+        Operation("a worker's clone", _clone, sources=(TEMPLATE, SAVED)),
     )
 }

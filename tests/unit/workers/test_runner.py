@@ -154,6 +154,27 @@ async def test_committed_but_not_saved_is_saved_by_the_next(theatre):
     assert theatre.profiles.read(PROFILE).generation == theatre.session.login_generation
 
 
+async def test_saved_data_that_is_gone_is_said(theatre):
+    """A profile that was saved once starts from nothing: the run goes on with its login state, and does not keep quiet."""
+    flow, _ = two_steps()
+
+    @flow.step(always=True)
+    async def look(ctx):
+        (data,) = theatre.workspaces.files.values()
+        data["History"] = "been here"
+
+    await theatre.play(flow)
+    assert "browser_data_missing" not in [note.name for note in theatre.control.all(Note)]
+    control = theatre.again()
+    await theatre.play(flow)
+    assert "browser_data_missing" not in [note.name for note in control.all(Note)]
+    theatre.workspaces.saved.clear()
+    control = theatre.again()
+    assert await theatre.play(flow) == Done()
+    assert "browser_data_missing" in [note.name for note in control.all(Note)]
+    assert theatre.browsers.requests[-1].restore is not None
+
+
 async def test_steps_without_a_flag_run_in_every_attempt(theatre):
     """``always`` steps state no fact and are never done."""
     flow, ran = two_steps()
