@@ -6,8 +6,8 @@ import contextlib
 import json
 import os
 import shlex
-import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -33,6 +33,7 @@ from tests.server import QueueServer, redirect
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+CHILDREN = Path(__file__).parents[1] / "children"
 TOKEN = "s3cret-token"
 NO_NETRC = {"NETRC": "/nonexistent/netrc"}
 
@@ -397,20 +398,62 @@ def test_what_is_no_command(typed, tmp_path):
         CommandFeed(typed, os.environ, cwd=tmp_path, limit=5, most=10).fetch()
 
 
-def test_a_daemon_that_holds_the_output_open_does_not_hold_the_fetch(tmp_path):
-    """It is in a session of its own, where the limit does not end it: the fetch ends all the same, and can be tried again."""
-    script = (
-        "import subprocess, sys\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(30)'], start_new_session=True)\n"
-        "open('pid', 'w').write(str(child.pid)); print('[]')"
+HIDDEN = ["session", "environment", "orphan"]
+
+
+def leaving(tmp_path: Path, *arguments: str, limit: float = 20) -> CommandFeed:
+    """A command that leaves a daemon; see ``tests/children/queue_command.py``."""
+    typed = shlex.join([sys.executable, str(CHILDREN / "queue_command.py"), *arguments])
+    return CommandFeed(typed, os.environ, cwd=tmp_path, limit=limit, most=100_000)
+
+
+def noted(path: Path) -> int:
+    return int(until(lambda: path.exists() and path.read_text()))
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_a_daemon_of_a_command_is_ended_with_the_fetch(tmp_path, kind):
+    """Wherever it hides, and though it holds the output open; what the command itself printed is the feed."""
+    before = set(Path("/proc/self/fd").iterdir())
+    assert leaving(tmp_path, kind).fetch() == b"[]"
+    assert gone(noted(tmp_path / "daemon"))
+    assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+def test_a_daemon_that_prints_without_end_does_not_hold_the_fetch(tmp_path):
+    """What it printed may be too much by then, or no feed."""
+    with contextlib.suppress(BadInput):
+        leaving(tmp_path, "printing").fetch()
+    assert gone(noted(tmp_path / "daemon"))
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_a_daemon_of_a_command_that_hangs_is_ended_at_the_limit(tmp_path, kind):
+    """With the command."""
+    assert "ends within 3 s" in refused(leaving(tmp_path, kind, "hang", limit=3))
+    assert gone(noted(tmp_path / "daemon"))
+    assert gone(noted(tmp_path / "own"))
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_a_command_ends_with_whoever_asked_for_it(tmp_path, kind):
+    """Kill -9 of us leaves neither it nor its daemons, though it does not end when it is asked to."""
+    typed = shlex.join([sys.executable, str(CHILDREN / "queue_command.py"), kind, "hang"])
+    fetch = (
+        "import os, pathlib, sys; from core.process.command import CommandFeed;"
+        "CommandFeed(sys.argv[1], os.environ, cwd=pathlib.Path.cwd(), limit=60, most=1000).fetch()"
     )
-    began = time.monotonic()
-    try:
-        with pytest.raises(BadInput, match="ends within 1 s"):
-            command(script, tmp_path, limit=1).fetch()
-        assert time.monotonic() - began < 15
-    finally:
-        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    asking = subprocess.Popen([sys.executable, "-c", fetch, typed], cwd=tmp_path)
+    pids = [noted(tmp_path / "daemon"), noted(tmp_path / "own")]
+    asking.kill()
+    asking.wait()
+    assert all(gone(pid) for pid in pids)
+
+
+def test_a_command_that_ends_its_own_group_is_said_to_have_failed(tmp_path):
+    """It is the leader of one; nobody else is in it."""
+    message = refused(command("import os, signal; os.killpg(0, signal.SIGKILL)", tmp_path))
+    assert "found exit code -9" in message
 
 
 def test_a_command_that_hangs_is_ended_with_what_it_started(tmp_path):
@@ -447,7 +490,10 @@ def until(happened: Any, deadline: float = 15) -> Any:
 
 def gone(pid: int) -> bool:
     def is_gone() -> bool:
-        return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
 
     return bool(until(is_gone))
 
