@@ -77,6 +77,11 @@ def variable(name: str) -> str:
     return f"OSTLER_{name.upper().replace('.', '_')}"
 
 
+def flag(name: str) -> str:
+    """Return the flag of a setting, as it is typed."""
+    return "--no-sandbox" if name == "sandbox" else f"--{name.replace('_', '-')}"
+
+
 def load(flags: Mapping[str, Any], env: Mapping[str, str], *, cwd: Path) -> Settings:
     """Return the settings; see ``resolve``."""
     return resolve(flags, env, cwd=cwd).settings
@@ -100,7 +105,7 @@ def resolve(flags: Mapping[str, Any], env: Mapping[str, str], *, cwd: Path) -> R
     given += [
         _Given(name, env[variable(name)], "environment", variable(name), cwd) for name in known if variable(name) in env
     ]
-    given += [_Given(name, raw, "flag", "command line", cwd) for name, raw in flags.items() if raw is not None]
+    given += [_Given(name, raw, "flag", flag(name), cwd) for name, raw in flags.items() if raw is not None]
     values: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
     for one in given:
@@ -114,7 +119,7 @@ def resolve(flags: Mapping[str, Any], env: Mapping[str, str], *, cwd: Path) -> R
             problems.append(_problem(one, value, file))
         else:
             values[one.name] = value
-            origins[one.name] = Origin(kind=one.kind, where=_where(one))
+            origins[one.name] = Origin(kind=one.kind, where=one.place)
     problems += _conflicts(values, origins, file)
     if problems:
         raise BadInput(problems)
@@ -213,9 +218,7 @@ def _unknown(name: str, known: Mapping[str, Rule], raw: Any) -> Wrong:
 
 def _problem(one: _Given, wrong: Wrong, file: ConfigFile) -> Problem:
     line, column = file.place(one.name) if one.kind == "file" else (None, None)
-    field = {"file": one.name, "environment": "", "flag": one.name.replace("_", "-")}[one.kind]
-    if wrong.expected == "a known setting":
-        field = ""
+    field = one.name if one.kind == "file" and wrong.expected != "a known setting" else ""
     return Problem(
         place=one.place,
         line=line,
@@ -225,10 +228,6 @@ def _problem(one: _Given, wrong: Wrong, file: ConfigFile) -> Problem:
         found=wrong.found,
         hint=wrong.hint,
     )
-
-
-def _where(one: _Given) -> str:
-    return f"--{one.name.replace('_', '-')}" if one.kind == "flag" else one.place
 
 
 def _conflicts(values: Mapping[str, Any], origins: Mapping[str, Origin], file: ConfigFile) -> list[Problem]:

@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 from core.errors import BadInput, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+_IDS = re.compile(rf"(?:{_ID.pattern}\n)*")
 _DEVICE_NAMES = frozenset(
     {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(1, 10)), *(f"lpt{n}" for n in range(1, 10))}
 )
@@ -22,6 +23,16 @@ ID_RULE = "1 to 32 of A-Z a-z 0-9 _ -, the first a letter or digit, and not a Wi
 def is_valid_id(text: str) -> bool:
     """Whether ``text`` may be a profile ID or a job ID."""
     return _ID.fullmatch(text) is not None and text.lower() not in _DEVICE_NAMES
+
+
+def are_valid_ids(texts: Sequence[str]) -> bool:
+    """Whether each of ``texts`` may be a profile ID or a job ID; for very many, a few times as fast as one by one."""
+    lines = "\n".join([*texts, ""])
+    return (
+        lines.count("\n") == len(texts)
+        and _IDS.fullmatch(lines) is not None
+        and _DEVICE_NAMES.isdisjoint(lines.lower().split("\n"))
+    )
 
 
 def case_collisions(ids: Iterable[str]) -> list[tuple[str, str]]:
