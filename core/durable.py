@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import stat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from core.errors import DurableWriteFailed
 
@@ -47,6 +47,34 @@ def write_bytes(path: Path, data: bytes, *, fsync: bool = True) -> None:
             temp.replace(path)
         if fsync:
             sync_directory(path.parent)
+    except OSError as exc:
+        raise write_failed(path, exc) from exc
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Yield an empty file that takes the place of ``path`` once the block has ended well: for what is too large for one write.
+
+    The file can be written, read and sought in, and has mode 0600. What killed writers of the same file left is removed.
+
+    Raises:
+        DurableWriteFailed: it could not be written, or the block raised an ``OSError``; the old version is intact.
+    """
+    try:
+        sweep_beside(path)
+        temp, descriptor = _create(path)
+        try:
+            with os.fdopen(descriptor, "w+b") as file:
+                yield file
+                file.flush()
+                _sync(file.fileno())
+                if fcntl is not None:
+                    temp.replace(path)
+            if fcntl is None:  # Windows does not rename what is open
+                temp.replace(path)
+        finally:
+            temp.unlink(missing_ok=True)
+        sync_directory(path.parent)
     except OSError as exc:
         raise write_failed(path, exc) from exc
 
@@ -90,6 +118,13 @@ def sweep_temporaries(root: Path, *, beside: Collection[str] = ()) -> list[Path]
                 if _remove_if_abandoned(path):
                     removed.append(path)
     return removed
+
+
+def sweep_beside(path: Path) -> None:
+    """Remove the temporary files that killed writers of this one file left beside it."""
+    for other in path.parent.iterdir():
+        if _TEMPORARY.fullmatch(other.name) and other.name.startswith(f".{path.name}."):
+            _remove_if_abandoned(other)
 
 
 def _remove_if_abandoned(path: Path) -> bool:
@@ -139,7 +174,7 @@ def temporary_name(path: Path) -> Path:
 def _create(path: Path) -> tuple[Path, int]:
     while True:
         temp = temporary_name(path)
-        descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(temp, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         # The lock tells a sweep that the writer lives. One that came before the lock has removed the name: once more.
         if try_lock(descriptor) and os.fstat(descriptor).st_nlink:
             return temp, descriptor

@@ -94,7 +94,7 @@ class KernelLock:
 
     @contextlib.contextmanager
     def _recorded(self, what: str) -> Iterator[None]:
-        is_new = not self._record.parent.exists()
+        is_new = self._is_alone()
         ensure_directory(self._record.parent)
         record = Holder(
             pid=os.getpid(),
@@ -114,6 +114,13 @@ class KernelLock:
                 # a lock alone does not make a profile
                 with contextlib.suppress(OSError):
                     self._record.parent.rmdir()
+
+    def _is_alone(self) -> bool:
+        """Whether where the record goes there is nothing, or just the record of a holder that was killed."""
+        try:
+            return all(path == self._record for path in self._record.parent.iterdir())
+        except FileNotFoundError:
+            return True
 
 
 def _is_locked(path: Path) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from core.domain.validation import require_id
 from core.errors import HolderAlive, ProfileHeld
 from core.kernel_lock import KernelLock
+from core.profiles import staging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,7 @@ class FileProfileLocks:
     """``ProfileLocks`` below a state directory."""
 
     def __init__(self, state_dir: Path, clock: Clock) -> None:
+        self._state_dir = state_dir
         self._locks = state_dir / "locks"
         self._profiles = state_dir / "profiles"
         self._clock = clock
@@ -28,6 +30,8 @@ class FileProfileLocks:
     @contextlib.contextmanager
     def hold(self, profile_id: str, what: str) -> Iterator[None]:
         """Hold the lock, and write the record for people. It may be released by another thread than took it.
+
+        A profile that somebody was putting together when he was killed is there as a whole by then, or not at all.
 
         Raises:
             ProfileHeld: naming the holder.
@@ -38,6 +42,7 @@ class FileProfileLocks:
                 stack.enter_context(self._lock(profile_id).hold(f"profile {profile_id}", what))
             except HolderAlive as exc:
                 raise ProfileHeld(exc.what, exc.holder) from exc
+            staging.settle(self._state_dir, profile_id)
             yield
 
     def holder(self, profile_id: str) -> Holder | None:

@@ -91,11 +91,17 @@ class FileProfileStore:
         path = self._path(require_valid(metadata).profile_id)
         ours = msgspec.structs.asdict(metadata)
         fields = {name: value for name, value in ours.items() if value is not None}
-        others = {name: value for name, value in self._raw(path).items() if name not in ours}
+        others = {name: value for name, value in self.fields(metadata.profile_id).items() if name not in ours}
         ensure_directory(path.parent)
         write_bytes(path, msgspec.json.format(msgspec.json.encode({**fields, **others}), indent=2) + b"\n")
 
-    def _raw(self, path: Path) -> dict[str, Any]:
+    def fields(self, profile_id: str) -> dict[str, Any]:
+        """Return what the file says, fields among it that this version does not know; nothing if there is none.
+
+        Raises:
+            StateCorrupt: it is no JSON object.
+        """
+        path = self._path(profile_id)
         data = _content(path)
         if data is None:
             return {}

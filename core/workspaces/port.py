@@ -122,3 +122,55 @@ class Workspaces(Protocol):
         temp directories without a workspace. Return names of what was removed.
         """
         ...
+
+
+class Saved(msgspec.Struct, frozen=True, kw_only=True):
+    """The browser data that a profile has saved: closed, and whole as far as ``verify`` can tell.
+
+    Attributes:
+        root: the directory.
+        files: what is worth taking along, relative, with ``/`` between the parts; sorted.
+        skipped: what is not, by rule, and how often.
+        unreadable: what could not be looked at.
+        browser: name (may be empty) and version of the newest browser that wrote it; None if unknown.
+        encrypted: how many cookies and passwords are encrypted, by the prefix that says how: ``v10``, ``v11``, ``v20``.
+        behind: a browser went further than this; what it left, its commits apart, is lost.
+    """
+
+    root: Path
+    files: tuple[str, ...] = ()
+    skipped: dict[str, int] = {}
+    unreadable: tuple[str, ...] = ()
+    browser: tuple[str, str] | None = None
+    encrypted: dict[str, int] = {}
+    behind: bool = False
+
+
+class SavedData(Protocol):
+    """The browser data of profiles, for whoever takes it to another place. The caller holds the profile's lock."""
+
+    def look(self, profile_id: str) -> Saved | None:
+        """Return what a profile has saved, None if that is nothing. What a kill interrupted is brought to its end before.
+
+        Raises:
+            HolderAlive: a browser uses it.
+            WorkspaceCorrupt: it is damaged.
+        """
+        ...
+
+    def receive(self, profile: Path, browser: tuple[str, str] | None, *, behind: bool) -> None:
+        """Make browser data that was unpacked into ``profile``, a profile's directory to be, its own, and durable.
+
+        Raises:
+            WorkspaceCorrupt: it is damaged.
+            OSError: the disk did not take it.
+        """
+        ...
+
+    def forget(self, profile_id: str) -> None:
+        """Remove working copies of an earlier profile of this ID: a new one must not go on in them."""
+        ...
+
+    def objection(self, written: tuple[str, str], browser: str, version: str) -> str:
+        """Say why this browser must not open what another one wrote; empty if it may."""
+        ...

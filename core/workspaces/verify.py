@@ -29,6 +29,7 @@ _CRITICAL_OF_PROFILE = (
     "Preferences", "Secure Preferences", "Bookmarks", "Cookies", "Cookies-journal", "Cookies-wal", "Network/Cookies",
     "Login Data", "Login Data-journal", "Web Data", "Web Data-journal", "Local Storage/leveldb/CURRENT",
 )  # fmt: skip
+_ENCRYPTED = {"Cookies": ("cookies", "encrypted_value"), "Login Data": ("logins", "password_value")}
 
 
 def findings(user_data_dir: Path) -> list[str]:
@@ -99,6 +100,22 @@ def was_used(user_data_dir: Path) -> bool:
             return True
         directories[:] = [name for name in directories if name != "Extensions"]
     return False
+
+
+def encrypted(user_data_dir: Path) -> dict[str, int]:
+    """Return how many cookies and passwords are encrypted, by the prefix that says how; those in the clear do not count."""
+    counts: dict[str, int] = {}
+    for database in _databases(user_data_dir):
+        column = _ENCRYPTED.get(database.name)
+        if column is None:
+            continue
+        table, value = column
+        query = f"SELECT substr({value}, 1, 3), count(*) FROM {table} WHERE length({value}) > 0 GROUP BY 1"  # noqa: S608
+        with contextlib.suppress(sqlite3.Error, OSError), _opened(database, user_data_dir) as connection:
+            for found, count in connection.execute(query):
+                prefix = bytes(found).decode("ascii", "replace") if isinstance(found, bytes) else str(found)
+                counts[prefix] = counts.get(prefix, 0) + int(count)
+    return dict(sorted(counts.items()))
 
 
 def _databases(user_data_dir: Path) -> list[Path]:
