@@ -17,7 +17,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from core.domain.model import Holder
-from core.durable import bytes_of, ensure_directory, write_bytes, write_failed
+from core.durable import bytes_of, ensure_directory, sweep_beside, write_bytes, write_failed
 from core.errors import HolderAlive
 
 try:
@@ -94,8 +94,9 @@ class KernelLock:
 
     @contextlib.contextmanager
     def _recorded(self, what: str) -> Iterator[None]:
-        is_new = self._is_alone()
         ensure_directory(self._record.parent)
+        sweep_beside(self._record)
+        is_new = self._is_alone()
         record = Holder(
             pid=os.getpid(),
             host=socket.gethostname(),
@@ -117,10 +118,7 @@ class KernelLock:
 
     def _is_alone(self) -> bool:
         """Whether where the record goes there is nothing, or just the record of a holder that was killed."""
-        try:
-            return all(path == self._record for path in self._record.parent.iterdir())
-        except FileNotFoundError:
-            return True
+        return all(path == self._record for path in self._record.parent.iterdir())
 
 
 def _is_locked(path: Path) -> bool:

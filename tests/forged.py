@@ -28,7 +28,7 @@ class Forger:
     def __init__(self, good: bytes) -> None:
         with zipfile.ZipFile(io.BytesIO(good)) as archive:
             self.entries = [(name, archive.read(name)) for name in archive.namelist() if name != "manifest.json"]
-            self.manifest: dict[str, Any] = json.loads(archive.read("manifest.json"))["manifest"]
+            self.manifest: dict[str, Any] = json.loads(archive.read("manifest.json"))["payload"]
         self.good = good
 
     def signed(self, *, listed: list[tuple[str, bytes]] | None = None, **changes: Any) -> bytes:
@@ -39,7 +39,7 @@ class Forger:
         ]
         text = json.dumps({**self.manifest, "entries": found, **changes}).encode()
         digest = hashlib.sha256(b"1:" + text).hexdigest()
-        return b'{"format":1,"sha256":"%s","manifest":%s}' % (digest.encode(), text)
+        return b'{"schema":1,"sha256":"%s","payload":%s}' % (digest.encode(), text)
 
     def having(
         self, *entries: tuple[str, bytes], change: Callable[[zipfile.ZipInfo], None] | None = None, **more: Any

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from core.clock import ManualClock
 from core.domain.session import Identity, SessionState
-from core.profiles.archive_export import ArchivePorts
+from core.profiles.archive_export import Home
 from core.profiles.lock import FileProfileLocks
 from core.profiles.port import ProfileMetadata, Viewport
 from core.profiles.store import FileProfileStore
@@ -15,7 +15,6 @@ from core.state.login_state import FileLoginStateStore
 from core.state.port import LoginState
 from core.state.sessions import FileSessionStore
 from core.workspaces import version
-from core.workspaces.saved import FileSavedData
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,15 +39,12 @@ SAVED = {
 CACHES = ("Default/Cache/Cache_Data/f_000001", "GrShaderCache/data_0", "Default/a.tmp", "SingletonCookie")
 
 
-def archive_ports(state_dir: Path, clock: Clock | None = None) -> ArchivePorts:
+def home_of(state_dir: Path, clock: Clock | None = None) -> Home:
     """Wire archives to a state directory."""
     clock = clock or ManualClock(1_795_212_000.0)
-    return ArchivePorts(
+    return Home(
         state_dir=state_dir,
         locks=FileProfileLocks(state_dir, clock),
-        sessions=FileSessionStore,
-        login_states=FileLoginStateStore,
-        browser_data=FileSavedData(state_dir),
         clock=clock,
     )
 

@@ -12,7 +12,6 @@ import os
 import platform
 import stat
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -27,13 +26,14 @@ from core.profiles.archive_documents import Documents
 from core.profiles.archive_manifest import BROWSER_DATA, MANIFEST, Entry, Manifest, Names, encode
 from core.profiles.port import ProfileLocks, timestamp
 from core.profiles.store import FileProfileStore
-from core.state.port import LoginStateStore, SessionStore
-from core.workspaces.port import SavedData
+from core.state.login_state import FileLoginStateStore
+from core.state.sessions import FileSessionStore
+from core.workspaces import saved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from core.workspaces.port import Saved
+    from core.workspaces.saved import Saved
 
 _CHUNK = 1024 * 1024
 _STORES = {
@@ -47,23 +47,17 @@ _STORES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArchivePorts:
-    """What archives are made from and unpacked into.
+class Home:
+    """Where profiles live.
 
     Attributes:
         state_dir: absolute.
         locks: of the profiles in it.
-        sessions: opens the sessions of a state directory.
-        login_states: likewise.
-        browser_data: what its profiles have saved.
-        clock: for the date.
+        clock: for dates.
     """
 
     state_dir: Path
     locks: ProfileLocks
-    sessions: Callable[[Path], SessionStore]
-    login_states: Callable[[Path], LoginStateStore]
-    browser_data: SavedData
     clock: Clock
 
 
@@ -83,11 +77,11 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
     recovered: tuple[str, ...]
 
 
-def export(ports: ArchivePorts, profile_id: str, target: Path, *, with_secrets: bool, overwrite: bool) -> Exported:
+def export(home: Home, profile_id: str, target: Path, *, with_secrets: bool, overwrite: bool) -> Exported:
     """Write a profile that nobody uses into a file of mode 0600, which is there as a whole or not at all.
 
     Args:
-        ports: where the profile is.
+        home: where the profile is.
         profile_id: whose.
         target: the file.
         with_secrets: take logins, browser data and passwords along.
@@ -101,14 +95,14 @@ def export(ports: ArchivePorts, profile_id: str, target: Path, *, with_secrets: 
         DurableWriteFailed: the file could not be written; nothing is left of it.
     """
     _require_place(target, overwrite=overwrite)
-    profiles = FileProfileStore(ports.state_dir)
+    profiles = FileProfileStore(home.state_dir)
     _require_profile(profiles, profile_id)
-    with ports.locks.hold(profile_id, "ostler profile export"):
-        documents, recovered = _documents(ports, profiles, profile_id)
-        saved = ports.browser_data.look(profile_id)
-        manifest, contents = _plan(ports, profile_id, documents, saved, with_secrets=with_secrets)
+    with home.locks.hold(profile_id, "ostler profile export"):
+        documents, recovered = _documents(home, profiles, profile_id)
+        browser_data = saved.look(home.state_dir / "profiles" / profile_id / "browser_profile")
+        manifest, contents = _plan(home, profile_id, documents, browser_data, with_secrets=with_secrets)
         with durable.replacing(target) as file:
-            size = _write(file, manifest, contents, saved, target)
+            size = _write(file, manifest, contents, browser_data, target)
     without_entries = msgspec.structs.replace(manifest, entries=())
     return Exported(path=str(target), bytes=size, manifest=without_entries, recovered=recovered)
 
@@ -136,10 +130,10 @@ def _require_place(target: Path, *, overwrite: bool) -> None:
         raise BadInput([problem])
 
 
-def _documents(ports: ArchivePorts, profiles: FileProfileStore, profile_id: str) -> tuple[Documents, tuple[str, ...]]:
+def _documents(home: Home, profiles: FileProfileStore, profile_id: str) -> tuple[Documents, tuple[str, ...]]:
     _require_profile(profiles, profile_id)
-    session = ports.sessions(ports.state_dir).read(profile_id)
-    login = ports.login_states(ports.state_dir).read(profile_id)
+    session = FileSessionStore(home.state_dir).read(profile_id)
+    login = FileLoginStateStore(home.state_dir).read(profile_id)
     documents = Documents(
         metadata=profiles.fields(profile_id),
         session=None if session is None else session.value,
@@ -150,7 +144,7 @@ def _documents(ports: ArchivePorts, profiles: FileProfileStore, profile_id: str)
 
 
 def _plan(
-    ports: ArchivePorts, profile_id: str, documents: Documents, saved: Saved | None, *, with_secrets: bool
+    home: Home, profile_id: str, documents: Documents, data: Saved | None, *, with_secrets: bool
 ) -> tuple[Manifest, dict[str, bytes]]:
     """Return the manifest of what is to be written, and the content of the entries that are no files."""
     missing: list[str] = []
@@ -158,11 +152,11 @@ def _plan(
     if not with_secrets:
         documents, missing = documents.without_secrets()
         counts = documents.counts
-        if saved is not None:
-            missing.append(f"browser data ({len(saved.files)} files)")
+        if data is not None:
+            missing.append(f"browser data ({len(data.files)} files)")
     contents = documents.encoded()
-    entries = [Entry(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in contents.items()]
-    taken = saved if with_secrets else None
+    entries = [Entry(name, len(text), hashlib.sha256(text).hexdigest()) for name, text in contents.items()]
+    taken = data if with_secrets else None
     unreadable: list[str] = []
     if taken is not None:
         files, unreadable = _hashed(taken, (entry.name for entry in entries))
@@ -170,7 +164,7 @@ def _plan(
         entries += files
     return Manifest(
         profile_id=profile_id,
-        exported_at=timestamp(ports.clock.now()),
+        exported_at=timestamp(home.clock.now()),
         ostler=importlib.metadata.version("ostler"),
         os=platform.system(),
         with_secrets=with_secrets,
@@ -190,14 +184,14 @@ def _by_store(encrypted: dict[str, int]) -> dict[str, int]:
     return {_STORES.get((platform.system(), prefix), "another"): count for prefix, count in encrypted.items()}
 
 
-def _hashed(saved: Saved, taken: Iterable[str]) -> tuple[list[Entry], list[str]]:
+def _hashed(data: Saved, taken: Iterable[str]) -> tuple[list[Entry], list[str]]:
     """Return an entry for each file, and what cannot come along."""
     names = Names()
     for name in taken:
         names.add(name)
     entries: list[Entry] = []
-    left = list(saved.unreadable)
-    for relative in saved.files:
+    left = list(data.unreadable)
+    for relative in data.files:
         name = BROWSER_DATA + relative
         problem = names.add(name)
         if problem:
@@ -206,7 +200,7 @@ def _hashed(saved: Saved, taken: Iterable[str]) -> tuple[list[Entry], list[str]]
         digest = hashlib.sha256()
         size = 0
         try:
-            for piece in _pieces(saved.root / relative):
+            for piece in _pieces(data.root / relative):
                 digest.update(piece)
                 size += len(piece)
         except WorkspaceError as exc:
@@ -216,7 +210,7 @@ def _hashed(saved: Saved, taken: Iterable[str]) -> tuple[list[Entry], list[str]]
     return entries, left
 
 
-def _write(file: IO[bytes], manifest: Manifest, contents: dict[str, bytes], saved: Saved | None, target: Path) -> int:
+def _write(file: IO[bytes], manifest: Manifest, contents: dict[str, bytes], data: Saved | None, target: Path) -> int:
     """Write the archive and read it back; return its size. What would unpack like a bomb is stored as it is."""
     for method in (zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED):
         file.seek(0)
@@ -226,8 +220,8 @@ def _write(file: IO[bytes], manifest: Manifest, contents: dict[str, bytes], save
             _add(archive, MANIFEST, len(listed), [listed], method)
             for entry in manifest.entries:
                 pieces: Iterable[bytes] = [contents.get(entry.name, b"")]
-                if saved is not None and entry.name not in contents:
-                    pieces = _unchanged(saved.root / entry.name.removeprefix(BROWSER_DATA), entry)
+                if data is not None and entry.name not in contents:
+                    pieces = _unchanged(data.root / entry.name.removeprefix(BROWSER_DATA), entry)
                 _add(archive, entry.name, entry.size, pieces, method)
         size = file.tell()
         if not archive_check.is_bomb(manifest.size, size):

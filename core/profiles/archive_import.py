@@ -17,13 +17,17 @@ from core.errors import HolderAlive, NoSpace, WorkspaceCorrupt
 from core.input_file import opened
 from core.profiles import archive_check, archive_documents, staging
 from core.profiles.archive_manifest import BROWSER_DATA, METADATA, Manifest, refused
+from core.state.login_state import FileLoginStateStore
+from core.state.sessions import FileSessionStore
+from core.workspaces import saved
+from core.workspaces.files import FileWorkspaces
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from core.profiles.archive_check import Archive
     from core.profiles.archive_documents import Documents
-    from core.profiles.archive_export import ArchivePorts
+    from core.profiles.archive_export import Home
     from core.profiles.archive_manifest import Entry
 
 MARGIN = 32 * 1024 * 1024
@@ -45,11 +49,11 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, object]
 
 
-def import_(ports: ArchivePorts, path: Path, place: str, *, as_id: str | None) -> Imported:
+def import_(home: Home, path: Path, place: str, *, as_id: str | None) -> Imported:
     """Make a new profile of an archive.
 
     Args:
-        ports: where to.
+        home: where to.
         path: absolute, of the archive.
         place: what the user calls it.
         as_id: the new profile's ID; None for the one it had.
@@ -68,34 +72,34 @@ def import_(ports: ArchivePorts, path: Path, place: str, *, as_id: str | None) -
         manifest = archive.manifest
         profile_id = require_id(manifest.profile_id if as_id is None else as_id, "--as")
         where = place if as_id is None else "--as"
-        _require_free(ports.state_dir, profile_id, where)
-        _require_room(ports.state_dir, manifest)
+        _require_free(home.state_dir, profile_id, where)
+        _require_room(home.state_dir, manifest)
         documents = archive_documents.read(archive, place).named(profile_id)
         archive.verify()
-        settle_all(ports)
-        with ports.locks.hold(profile_id, "ostler profile import"):
-            _clear(ports.state_dir / "profiles" / profile_id)
-            _require_free(ports.state_dir, profile_id, where)
-            staged = staging.begin(ports.state_dir, profile_id)
+        settle_all(home)
+        with home.locks.hold(profile_id, "ostler profile import"):
+            _clear(home.state_dir / "profiles" / profile_id)
+            _require_free(home.state_dir, profile_id, where)
+            staged = staging.begin(home.state_dir, profile_id)
             try:
-                _unpack(ports, archive, staged, documents, place)
-                ports.browser_data.forget(profile_id)
+                _unpack(archive, staged, documents, place)
+                FileWorkspaces(home.state_dir).discard_profile(profile_id)
             except OSError as exc:
-                staging.discard(ports.state_dir, profile_id)
+                staging.discard(home.state_dir, profile_id)
                 raise durable.write_failed(staged, exc) from exc
             except BaseException:
-                staging.discard(ports.state_dir, profile_id)
+                staging.discard(home.state_dir, profile_id)
                 raise
-            staging.commit(ports.state_dir, profile_id)
+            staging.commit(home.state_dir, profile_id)
     chosen = {name: documents.metadata.get(name) for name in ("flow", "proxy", "downloads", "extra_headers")}
     settings = {name: value for name, value in chosen.items() if value}
     return Imported(profile_id=profile_id, manifest=msgspec.structs.replace(manifest, entries=()), settings=settings)
 
 
-def settle_all(ports: ArchivePorts) -> None:
+def settle_all(home: Home) -> None:
     """Finish or remove what killed imports left; those under way are left alone."""
-    for profile_id in staging.pending(ports.state_dir):
-        with contextlib.suppress(HolderAlive), ports.locks.hold(profile_id, "ostler profile import"):
+    for profile_id in staging.pending(home.state_dir):
+        with contextlib.suppress(HolderAlive), home.locks.hold(profile_id, "ostler profile import"):
             continue
 
 
@@ -146,7 +150,7 @@ def _require_room(where: Path, manifest: Manifest) -> None:
             raise NoSpace(where, needed=2 * len(manifest.entries), free=found.f_favail)
 
 
-def _unpack(ports: ArchivePorts, archive: Archive, staged: Path, documents: Documents, place: str) -> None:
+def _unpack(archive: Archive, staged: Path, documents: Documents, place: str) -> None:
     manifest = archive.manifest
     profile_id = documents.metadata["profile_id"]
     profile = staged / "profiles" / profile_id
@@ -159,13 +163,13 @@ def _unpack(ports: ArchivePorts, archive: Archive, staged: Path, documents: Docu
     if manifest.has_browser_data:
         written = None if manifest.browser_version is None else (manifest.browser or "", manifest.browser_version)
         try:
-            ports.browser_data.receive(profile, written, behind=manifest.behind)
+            saved.receive(profile / BROWSER_DATA, written, behind=manifest.behind)
         except WorkspaceCorrupt as exc:
             raise refused(place, BROWSER_DATA, "data that a browser can open", "; ".join(exc.findings)) from None
     if documents.login_state is not None:
-        ports.login_states(staged).write(profile_id, documents.login_state, fence=1)
+        FileLoginStateStore(staged).write(profile_id, documents.login_state, fence=1)
     if documents.session is not None:
-        ports.sessions(staged).write(documents.session, fence=1)
+        FileSessionStore(staged).write(documents.session, fence=1)
     metadata = msgspec.json.format(documents.encoded()[METADATA], indent=2) + b"\n"
     durable.write_bytes(profile / METADATA, metadata)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from itertools import accumulate
@@ -11,8 +10,9 @@ from typing import Annotated
 
 import msgspec
 
+from core import sealed
 from core.domain.validation import ID_RULE, is_device_name, is_valid_id
-from core.errors import BadInput, NewerSchema, Problem
+from core.errors import BadInput, Problem, StateCorrupt
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -114,20 +114,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return any(entry.name.startswith(BROWSER_DATA) for entry in self.entries)
 
 
-class _Head(msgspec.Struct):
-    format: Annotated[int, msgspec.Meta(ge=1)]
-
-
-class _OnDisk(msgspec.Struct, forbid_unknown_fields=True):
-    format: int
-    sha256: str
-    manifest: msgspec.Raw
-
-
 def encode(manifest: Manifest) -> bytes:
     """Return the manifest's entry."""
-    payload = msgspec.json.encode(manifest)
-    return msgspec.json.encode(_OnDisk(FORMAT, _checksum(payload), msgspec.Raw(payload)))
+    return sealed.seal(manifest, schema=FORMAT)
 
 
 def decode(data: bytes, place: str) -> Manifest:
@@ -142,15 +131,9 @@ def decode(data: bytes, place: str) -> Manifest:
         BadInput: it is not what ``encode`` makes, or lists what no archive may hold.
     """
     try:
-        found = msgspec.json.decode(data, type=_Head).format
-        if found > FORMAT:
-            raise NewerSchema(Path(place), found=found, known=FORMAT)
-        on_disk = msgspec.json.decode(data, type=_OnDisk)
-        if on_disk.sha256 != _checksum(bytes(on_disk.manifest)):
-            raise refused(place, MANIFEST, "the checksum that it was written with", "another: it was changed")
-        manifest = msgspec.json.decode(on_disk.manifest, type=Manifest)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise refused(place, MANIFEST, "what `ostler profile export` writes", str(exc) or "not JSON") from None
+        manifest: Manifest = sealed.unseal(data, Path(place), Manifest, schema=FORMAT)
+    except StateCorrupt as exc:
+        raise refused(place, MANIFEST, "what `ostler profile export` writes", f"that {exc.reason}") from None
     if not is_valid_id(manifest.profile_id):
         raise refused(place, MANIFEST, f"a profile ID of {ID_RULE}", repr(manifest.profile_id[:64]))
     names = Names()
@@ -233,7 +216,3 @@ def _folded(text: str) -> str:
     if text.isascii():
         return text.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
-
-
-def _checksum(payload: bytes) -> str:
-    return hashlib.sha256(b"%d:" % FORMAT + payload).hexdigest()

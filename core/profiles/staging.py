@@ -1,4 +1,4 @@
-"""A profile that is being put together out of sight, in ``state/.imports/<id>/``, laid out like a state directory.
+"""A profile that is being put together out of sight, in ``state/.import-<id>/``, laid out like a state directory.
 
 Once it is whole, a mark says so, and its parts take their places: the session first, the profile's directory last, because a
 profile is there as soon as that is. A kill before the mark leaves something to remove, a kill after it something to finish;
@@ -17,7 +17,7 @@ from core.domain.validation import is_valid_id
 if TYPE_CHECKING:
     from pathlib import Path
 
-DIRECTORY = ".imports"
+PREFIX = ".import-"
 RECORD = ".lock"
 """What the holder of a profile's lock writes into its directory."""
 _READY = ".ready"
@@ -30,7 +30,9 @@ def begin(state_dir: Path, profile_id: str) -> Path:
         DurableWriteFailed: it could not be made.
     """
     staged = _staged(state_dir, profile_id)
-    durable.ensure_directory(staged)
+    # now, because behind the mark nothing may need room on the disk
+    for directory in (staged, state_dir / "sessions", state_dir / "profiles"):
+        durable.ensure_directory(directory)
     return staged
 
 
@@ -83,22 +85,17 @@ def discard(state_dir: Path, profile_id: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         (staged / _READY).unlink()
     shutil.rmtree(staged)
-    with contextlib.suppress(OSError):  # another one is under way
-        staged.parent.rmdir()
 
 
 def pending(state_dir: Path) -> list[str]:
     """Return IDs of profiles that are being put together, or were when somebody was killed."""
-    try:
-        return sorted(path.name for path in (state_dir / DIRECTORY).iterdir() if is_valid_id(path.name))
-    except FileNotFoundError:
-        return []
+    names = [path.name.removeprefix(PREFIX) for path in state_dir.glob(f"{PREFIX}*")]
+    return sorted(name for name in names if is_valid_id(name))
 
 
 def _move_session(state_dir: Path, staged: Path, profile_id: str) -> None:
     name = f"{profile_id}.json"
     if (staged / "sessions" / name).exists():
-        durable.ensure_directory(state_dir / "sessions")
         (staged / "sessions" / name).replace(state_dir / "sessions" / name)
         durable.sync_directory(state_dir / "sessions")
 
@@ -106,12 +103,9 @@ def _move_session(state_dir: Path, staged: Path, profile_id: str) -> None:
 def _move_profile(profile: Path, target: Path) -> None:
     if not profile.exists():
         return
-    durable.ensure_directory(target.parent)
     # the lock's holder has its record there, and nothing else is: it moves along, so that people still find it
-    record = durable.bytes_of(target / RECORD)
-    if record is not None:
-        durable.write_bytes(profile / RECORD, record, fsync=False)
-        (target / RECORD).unlink()
+    with contextlib.suppress(FileNotFoundError):
+        (target / RECORD).replace(profile / RECORD)
     with contextlib.suppress(FileNotFoundError):
         target.rmdir()
     profile.rename(target)
@@ -119,4 +113,4 @@ def _move_profile(profile: Path, target: Path) -> None:
 
 
 def _staged(state_dir: Path, profile_id: str) -> Path:
-    return state_dir / DIRECTORY / profile_id
+    return state_dir / f"{PREFIX}{profile_id}"

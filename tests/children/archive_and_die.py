@@ -14,7 +14,7 @@ from pathlib import Path
 from core.errors import OstlerError
 from core.profiles.archive_export import export
 from core.profiles.archive_import import import_
-from tests.profiles import archive_ports
+from tests.profiles import home_of
 
 what, state_dir, archive, way, at = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4], int(sys.argv[5])
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "shutil.rmtree"}
@@ -49,9 +49,9 @@ def fill(path: Path) -> None:
 sys.addaudithook(on)
 try:
     if what == "export":
-        export(archive_ports(state_dir), "anna", archive, with_secrets=True, overwrite=True)
+        export(home_of(state_dir), "anna", archive, with_secrets=True, overwrite=True)
     else:
-        import_(archive_ports(state_dir), archive, archive.name, as_id=None)
+        import_(home_of(state_dir), archive, archive.name, as_id=None)
 except OstlerError as exc:
     sys.exit(f"{type(exc).__name__}: {exc}")
 sys.stdout.write(f"{count}\n")

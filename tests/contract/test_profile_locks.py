@@ -158,6 +158,7 @@ def test_a_holder_that_was_killed_leaves_no_profile(state_dir):
     for name in ("a", "b"):
         (state_dir / "profiles" / name).mkdir(parents=True)
         (state_dir / "profiles" / name / ".lock").write_text("{}")
+        (state_dir / "profiles" / name / f"..lock.{'0' * 16}.ostler-tmp").touch()
     (state_dir / "profiles/b/metadata.json").write_text("{}")
     for name in ("a", "b"):
         with locks.hold(name, "worker"):

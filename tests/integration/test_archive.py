@@ -31,8 +31,8 @@ from core.profiles.store import FileProfileStore
 from core.state.login_state import FileLoginStateStore
 from core.state.sessions import FileSessionStore
 from core.workspaces import live, scratch
-from core.workspaces.manager import WorkspaceManager
-from tests.profiles import CACHES, SAVED, SECRETS, archive_ports, browser_data, everything, make_profile
+from core.workspaces.files import FileWorkspaces
+from tests.profiles import CACHES, SAVED, SECRETS, browser_data, everything, home_of, make_profile
 
 
 @pytest.fixture
@@ -53,11 +53,11 @@ def there(tmp_path: Path) -> Path:
 
 
 def written(here: Path, target: Path, **options: bool):
-    return export(archive_ports(here), "anna", target, **{"with_secrets": True, "overwrite": False, **options})
+    return export(home_of(here), "anna", target, **{"with_secrets": True, "overwrite": False, **options})
 
 
 def read(there: Path, path: Path, as_id: str | None = None):
-    return import_(archive_ports(there), path, path.name, as_id=as_id)
+    return import_(home_of(there), path, path.name, as_id=as_id)
 
 
 def test_a_profile_comes_back_under_another_id(here: Path, there: Path, tmp_path: Path):
@@ -101,7 +101,7 @@ def test_the_manifest_says_where_it_comes_from(here: Path, tmp_path: Path):
     said = written(here, tmp_path / "anna.zip").manifest
     with zipfile.ZipFile(tmp_path / "anna.zip") as archive:
         names = archive.namelist()
-        manifest = json.loads(archive.read("manifest.json"))["manifest"]
+        manifest = json.loads(archive.read("manifest.json"))["payload"]
     assert names[:4] == ["manifest.json", "metadata.json", "session.json", "login_state.json"]
     assert [entry["name"] for entry in manifest["entries"]] == names[1:]
     assert all(len(entry["sha256"]) == 64 for entry in manifest["entries"])
@@ -189,8 +189,8 @@ def test_nothing_is_changed_by_an_export(here: Path, tmp_path: Path):
 
 def test_a_profile_in_use_is_not_exported(here: Path, tmp_path: Path):
     """Neither while somebody holds its lock, nor while a browser without one has its data open; no file is left."""
-    ports = archive_ports(here)
-    with ports.locks.hold("anna", "worker"), pytest.raises(ProfileHeld, match="worker"):
+    home = home_of(here)
+    with home.locks.hold("anna", "worker"), pytest.raises(ProfileHeld, match="worker"):
         written(here, tmp_path / "anna.zip")
     lock = here / "profiles/anna/browser_profile" / live.LEVELDB_LOCK
     reader, writer = os.pipe()
@@ -243,7 +243,7 @@ def test_what_cannot_come_along_is_named(here: Path, there: Path, tmp_path: Path
     for name in ("a:b", "preferences", "nul.txt", os.fsdecode(b"\xff")):
         (root / name).write_text("x")
     said = written(here, tmp_path / "anna.zip").manifest
-    assert said.skipped["links and special files"] == 2
+    assert said.skipped["symbolic links"] == 2
     assert [line.partition(":")[0] for line in said.unreadable] == ["Default/a", "Default/nul.txt", "Default/preferences",
                                                                     r"Default/\xff"]  # fmt: skip
     read(there, tmp_path / "anna.zip")
@@ -332,36 +332,36 @@ def test_an_id_that_is_none_is_refused(here: Path, there: Path, tmp_path: Path):
 def test_somebody_who_makes_that_profile_is_not_disturbed(here: Path, there: Path, tmp_path: Path):
     """Its lock is respected, and nothing is left."""
     written(here, tmp_path / "anna.zip")
-    ports = archive_ports(there)
-    with ports.locks.hold("anna", "worker"), pytest.raises(ProfileHeld, match="worker"):
+    home = home_of(there)
+    with home.locks.hold("anna", "worker"), pytest.raises(ProfileHeld, match="worker"):
         read(there, tmp_path / "anna.zip")
     assert not (there / "profiles/anna").exists()
-    assert not (there / ".imports").exists()
+    assert not list(there.glob(".import-*"))
 
 
 def test_a_run_starts_from_the_imported_data(here: Path, there: Path, tmp_path: Path):
     """The workspace of the first run is a clone of it, as the last commit left it."""
     written(here, tmp_path / "anna.zip")
     read(there, tmp_path / "anna.zip")
-    workspace = WorkspaceManager(there).acquire("anna", 2, template=None)
+    workspace = FileWorkspaces(there).acquire("anna", 2, template=None)
     assert (workspace.receipt.source, workspace.rebuilt) == ("profile", False)
     assert (workspace.user_data_dir / "Default/Extensions/abc/1.0/Cache/größe.js").read_text() == "kept, too"
 
 
 def test_data_that_a_browser_went_ahead_of_is_still_so(here: Path, there: Path, tmp_path: Path):
     """A run that was cut off left its login in the login state: the first run there restores it."""
-    manager = WorkspaceManager(here)
+    manager = FileWorkspaces(here)
     manager.mark_in_use(manager.acquire("anna", 6, template=None), "Chromium", "156.0.8078.108")
     said = written(here, tmp_path / "anna.zip")
     assert said.manifest.behind
     read(there, tmp_path / "anna.zip")
-    assert WorkspaceManager(there).acquire("anna", 2, template=None).rebuilt
+    assert FileWorkspaces(there).acquire("anna", 2, template=None).rebuilt
     assert manager.discard_profile("anna") == 1
 
 
 def test_a_working_copy_of_an_earlier_profile_is_not_continued(here: Path, there: Path, tmp_path: Path):
     """What a deleted profile of that ID left is removed, or the first run would go on in it."""
-    manager = WorkspaceManager(there)
+    manager = FileWorkspaces(there)
     old = manager.acquire("anna", 9, template=None)
     manager.mark_in_use(old, "Chromium", "156.0.8078.108")
     for path in (there / "profiles/anna").iterdir():
@@ -388,17 +388,17 @@ class _SlowClock(ManualClock):
 def test_what_is_written_to_meanwhile_is_refused(here: Path, tmp_path: Path, data: bytes):
     """A browser that knows nothing of locks changes a file between its hash and its copy: there is no archive."""
     changed = here / "profiles/anna/browser_profile/Default/Local Storage/leveldb/000003.log"
-    ports = archive_ports(here, _SlowClock(lambda: changed.write_bytes(data)))
+    home = home_of(here, _SlowClock(lambda: changed.write_bytes(data)))
     with pytest.raises(HolderAlive, match="close that browser"):
-        export(ports, "anna", tmp_path / "anna.zip", with_secrets=True, overwrite=False)
+        export(home, "anna", tmp_path / "anna.zip", with_secrets=True, overwrite=False)
     assert [path.name for path in tmp_path.iterdir()] == ["state"]
 
 
 def test_a_file_that_is_gone_meanwhile_is_named(here: Path, tmp_path: Path):
     """And there is no archive."""
-    ports = archive_ports(here, _SlowClock((here / "profiles/anna/browser_profile/Default/empty").unlink))
+    home = home_of(here, _SlowClock((here / "profiles/anna/browser_profile/Default/empty").unlink))
     with pytest.raises(WorkspaceError, match="Default/empty could not be read"):
-        export(ports, "anna", tmp_path / "anna.zip", with_secrets=True, overwrite=False)
+        export(home, "anna", tmp_path / "anna.zip", with_secrets=True, overwrite=False)
     assert [path.name for path in tmp_path.iterdir()] == ["state"]
 
 

@@ -18,7 +18,7 @@ from core.profiles.archive_import import import_
 from core.profiles.store import FileProfileStore
 from core.state.login_state import FileLoginStateStore
 from core.state.sessions import FileSessionStore
-from tests.profiles import CACHES, archive_ports, browser_data, everything, make_profile
+from tests.profiles import CACHES, browser_data, everything, home_of, make_profile
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CHILD = CHECKOUT / "tests" / "children" / "archive_and_die.py"
@@ -43,7 +43,7 @@ def archive(tmp_path: Path) -> Path:
     """A good archive, and the state directory it comes from."""
     source = tmp_path / "source"
     make_profile(source)
-    export(archive_ports(source), "anna", tmp_path / "anna.zip", with_secrets=True, overwrite=False)
+    export(home_of(source), "anna", tmp_path / "anna.zip", with_secrets=True, overwrite=False)
     return tmp_path / "anna.zip"
 
 
@@ -64,15 +64,14 @@ def is_whole(source: Path, state_dir: Path) -> bool:
 
 def check_import(archive: Path, state_dir: Path) -> bool:
     """Whether it is there once the lock was taken; nothing else is left, and another import works."""
-    with archive_ports(state_dir).locks.hold("anna", "test"):
+    with home_of(state_dir).locks.hold("anna", "test"):
         whole = is_whole(archive.parent / "source", state_dir)
-    assert not (state_dir / staging.DIRECTORY).exists()
     parts = {path.relative_to(state_dir).parts[0] for path in state_dir.rglob("*")}
     assert parts <= {"locks", "profiles", "sessions"}
     if not whole:
         assert not list((state_dir / "profiles").glob("*"))
         assert not list(state_dir.glob("sessions/*"))
-    import_(archive_ports(state_dir), archive, "anna.zip", as_id="bert" if whole else None)
+    import_(home_of(state_dir), archive, "anna.zip", as_id="bert" if whole else None)
     return whole
 
 
@@ -94,8 +93,8 @@ def test_the_next_import_of_any_profile_cleans_up(archive: Path, tmp_path: Path)
     state_dir = tmp_path / "state"
     assert act("import", state_dir, archive, "kill", 20).returncode == -9
     assert staging.pending(state_dir) == ["anna"]
-    import_(archive_ports(state_dir), archive, "anna.zip", as_id="bert")
-    assert not (state_dir / staging.DIRECTORY).exists()
+    import_(home_of(state_dir), archive, "anna.zip", as_id="bert")
+    assert staging.pending(state_dir) == []
     assert not (state_dir / "profiles/anna").exists()
 
 
@@ -110,7 +109,7 @@ def test_an_export_that_is_killed_leaves_the_old_file_or_the_new_one(archive: Pa
         done = act("export", source, archive, "kill", at)
         assert done.returncode in (0, -9), done.stderr
         assert archive.read_bytes() in ({new} if done.returncode == 0 else {b"old", new})
-        export(archive_ports(source), "anna", archive, with_secrets=True, overwrite=True)
+        export(home_of(source), "anna", archive, with_secrets=True, overwrite=True)
         assert [path.name for path in tmp_path.iterdir() if path.name not in ("source", "anna.zip")] == []
         assert everything(source) == before
 
@@ -163,4 +162,4 @@ def test_an_export_onto_a_full_disk_keeps_the_old_file(archive: Path, small_disk
         (small_disk / "filler").unlink(missing_ok=True)
         assert (target.read_bytes() == b"old") == (done.returncode != 0), done.stderr
         assert {path.name for path in small_disk.iterdir()} == {"state", "anna.zip"}
-        export(archive_ports(small_disk / "state"), "anna", target, with_secrets=True, overwrite=True)
+        export(home_of(small_disk / "state"), "anna", target, with_secrets=True, overwrite=True)

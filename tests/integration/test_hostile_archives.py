@@ -20,7 +20,7 @@ from core.profiles import archive_check
 from core.profiles.archive_export import export
 from core.profiles.archive_import import import_
 from tests.forged import Forger, ended, patched
-from tests.profiles import archive_ports, make_profile
+from tests.profiles import home_of, make_profile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ def forger(tmp_path_factory: pytest.TempPathFactory) -> Forger:
     """A good archive with secrets, taken apart."""
     folder = tmp_path_factory.mktemp("good")
     make_profile(folder)
-    export(archive_ports(folder), "anna", folder / "good.zip", with_secrets=True, overwrite=False)
+    export(home_of(folder), "anna", folder / "good.zip", with_secrets=True, overwrite=False)
     return Forger((folder / "good.zip").read_bytes())
 
 
@@ -123,7 +123,7 @@ def _declared(forger: Forger, size: int) -> bytes:
     """One entry whose size is said to be this everywhere, and is not."""
     entries = [*forger.entries, ("browser_profile/big", b"\0" * 1000)]
     text = forger.signed(listed=entries)
-    manifest = json.loads(text)["manifest"]
+    manifest = json.loads(text)["payload"]
     manifest["entries"][-1]["size"] = size
     data = forger.packed(entries, manifest=forger.signed(**manifest))
     return patched(data, "browser_profile/big", local={"size": size}, central={"size": size})
@@ -138,7 +138,7 @@ def _terabytes(forger: Forger) -> bytes:
     """Sizes of a large disk in the large form, and some bytes to make them from."""
     size = 2**50
     name = forger.entries[-1][0]
-    manifest = json.loads(forger.signed())["manifest"]
+    manifest = json.loads(forger.signed())["payload"]
     manifest["entries"][-1]["size"] = size
     data = forger.packed(forger.entries, manifest=forger.signed(**manifest))
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -220,7 +220,7 @@ HOSTILE = {
     "a manifest nested without end": lambda forger: forger.packed(forger.entries, manifest=b"[" * 200_000),
     "a manifest of bytes": lambda forger: forger.packed(forger.entries, manifest=b"\xff\xfe" * 9),
     "a manifest that is too large": lambda forger: forger.packed(forger.entries, manifest=b" " * (32 * 1024 * 1024 + 1)),
-    "a newer format": lambda forger: forger.packed(forger.entries, manifest=b'{"format":2}'),
+    "a newer format": lambda forger: forger.packed(forger.entries, manifest=b'{"schema":2}'),
     "format zero": lambda forger: forger.packed(forger.entries, manifest=forger.signed().replace(b":1,", b":0,", 1)),
     "no format": lambda forger: forger.packed(forger.entries, manifest=b'{"entries":[]}'),
     "a manifest that was edited": lambda forger: forger.packed(
@@ -291,7 +291,7 @@ def test_it_is_refused_and_leaves_nothing(forger: Forger, tmp_path: Path, state_
     before = _tree(tmp_path)
     began = time.monotonic()
     with pytest.raises((BadInput, NewerSchema, NoSpace)) as caught:
-        import_(archive_ports(state_dir), path, "hostile.zip", as_id=None)
+        import_(home_of(state_dir), path, "hostile.zip", as_id=None)
     assert time.monotonic() - began < WITHIN
     message = str(caught.value)
     assert len(message.splitlines()) == 1
@@ -299,8 +299,8 @@ def test_it_is_refused_and_leaves_nothing(forger: Forger, tmp_path: Path, state_
     assert len(message) < 1000
     if isinstance(caught.value, BadInput):
         assert message.startswith("hostile.zip: ")
-    # what only a database can say needs its files on the disk, out of sight, under a lock: its file and its place stay
-    locks = {"locks", "locks/anna.lock", "profiles"} if "torn" in name else set()
+    # what only a database can say needs its files on the disk, out of sight, under a lock: its file stays, and directories for all profiles
+    locks = {"locks", "locks/anna.lock", "profiles", "sessions"} if "torn" in name else set()
     assert set(_tree(tmp_path)) - set(before) == {str(state_dir / lock) for lock in locks}
 
 
@@ -311,7 +311,7 @@ def test_the_good_one_is_taken(forger: Forger, tmp_path: Path, state_dir: Path):
     ):
         path = tmp_path / "good.zip"
         path.write_bytes(data)
-        assert import_(archive_ports(state_dir), path, "good.zip", as_id=f"p{number}").profile_id == f"p{number}"
+        assert import_(home_of(state_dir), path, "good.zip", as_id=f"p{number}").profile_id == f"p{number}"
 
 
 @pytest.mark.parametrize("kind", ["pipe", "directory", "device", "nothing", "link to itself"])
@@ -327,7 +327,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path, state_dir: Path, kind: str):
     elif kind == "link to itself":
         path.symlink_to(path)
     with pytest.raises(OstlerError, match=r"hostile\.zip: expected an archive"):
-        import_(archive_ports(state_dir), path, "hostile.zip", as_id=None)
+        import_(home_of(state_dir), path, "hostile.zip", as_id=None)
     assert list(state_dir.iterdir()) == []
 
 
@@ -336,7 +336,7 @@ def test_what_does_not_fit_on_the_disk_is_refused(forger: Forger, tmp_path: Path
     size = shutil.disk_usage(tmp_path).free + 2**30
     name = b"browser_profile/x"
     entries = [(each, data) for each, data in forger.entries if each in ("metadata.json", "session.json")]
-    manifest = json.loads(forger.signed(listed=[*entries, (name.decode(), b"")]))["manifest"]
+    manifest = json.loads(forger.signed(listed=[*entries, (name.decode(), b"")]))["payload"]
     manifest["entries"][-1]["size"] = size
     data = forger.packed(
         [*entries, (name.decode(), b"")], manifest=forger.signed(**manifest), method=zipfile.ZIP_STORED
@@ -359,6 +359,6 @@ def test_what_does_not_fit_on_the_disk_is_refused(forger: Forger, tmp_path: Path
         file.write(struct.pack("<4sLQL", b"PK\6\7", 0, behind + length, 1))
         file.write(struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, 0xFFFFFFFF, 0xFFFFFFFF, 0))
     with pytest.raises(NoSpace) as caught:
-        import_(archive_ports(state_dir), path, "hostile.zip", as_id=None)
+        import_(home_of(state_dir), path, "hostile.zip", as_id=None)
     assert caught.value.needed > size
     assert list(state_dir.iterdir()) == []
