@@ -27,6 +27,8 @@ from core.errors import (
     QueueUnavailable,
     StateCorrupt,
     UnknownJob,
+    WorkspaceCorrupt,
+    WorkspaceError,
 )
 from core.settings import load, unknown_variables
 
@@ -50,6 +52,8 @@ _EXIT_CODES: tuple[tuple[type[OstlerError], ExitCode], ...] = (
     (Fenced, ExitCode.HOLDER_ALIVE),
     (StateCorrupt, ExitCode.QUARANTINED),
     (DurableWriteFailed, ExitCode.HOST_FAULT),
+    (WorkspaceCorrupt, ExitCode.QUARANTINED),
+    (WorkspaceError, ExitCode.HOST_FAULT),
     (HostFailed, ExitCode.HOST_FAULT),
 )
 

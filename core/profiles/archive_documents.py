@@ -70,7 +70,7 @@ class Documents(msgspec.Struct, frozen=True, kw_only=True):
             session = msgspec.structs.replace(session, login_generation=0)
             missing += names
         if self.login_state is not None:
-            missing.append(f"login state ({self.counts.cookies} cookies, {self.counts.origins} origins)")
+            missing.append(f"login state (cookies: {self.counts.cookies}, origins: {self.counts.origins})")
         return Documents(metadata=metadata, session=session, login_state=None), missing
 
     def named(self, profile_id: str) -> Documents:

@@ -67,7 +67,7 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         path: of the file.
         bytes: of the file.
-        manifest: what it says of itself, but for the list of its entries.
+        manifest: what it says of itself.
         recovered: state files that were damaged, so that the version before is in the archive.
     """
 
@@ -103,8 +103,7 @@ def export(home: Home, profile_id: str, target: Path, *, with_secrets: bool, ove
         manifest, contents = _plan(home, profile_id, documents, browser_data, with_secrets=with_secrets)
         with durable.replacing(target) as file:
             size = _write(file, manifest, contents, browser_data, target)
-    without_entries = msgspec.structs.replace(manifest, entries=())
-    return Exported(path=str(target), bytes=size, manifest=without_entries, recovered=recovered)
+    return Exported(path=str(target), bytes=size, manifest=manifest, recovered=recovered)
 
 
 def _require_profile(profiles: FileProfileStore, profile_id: str) -> None:
@@ -153,7 +152,7 @@ def _plan(
         documents, missing = documents.without_secrets()
         counts = documents.counts
         if data is not None:
-            missing.append(f"browser data ({len(data.files)} files)")
+            missing.append(f"browser data (files: {len(data.files)})")
     contents = documents.encoded()
     entries = [Entry(name, len(text), hashlib.sha256(text).hexdigest()) for name, text in contents.items()]
     taken = data if with_secrets else None

@@ -40,7 +40,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         profile_id: what it is called here.
-        manifest: what the archive says of itself, but for the list of its entries.
+        manifest: what the archive says of itself.
         settings: those of its metadata that decide what a browser here does, by name; values may be secrets.
     """
 
@@ -93,7 +93,7 @@ def import_(home: Home, path: Path, place: str, *, as_id: str | None) -> Importe
             staging.commit(home.state_dir, profile_id)
     chosen = {name: documents.metadata.get(name) for name in ("flow", "proxy", "downloads", "extra_headers")}
     settings = {name: value for name, value in chosen.items() if value}
-    return Imported(profile_id=profile_id, manifest=msgspec.structs.replace(manifest, entries=()), settings=settings)
+    return Imported(profile_id=profile_id, manifest=manifest, settings=settings)
 
 
 def settle_all(home: Home) -> None:

@@ -23,13 +23,18 @@ RECORD = ".lock"
 _READY = ".ready"
 
 
+def place(state_dir: Path, profile_id: str) -> Path:
+    """Return where this profile is put together."""
+    return state_dir / f"{PREFIX}{profile_id}"
+
+
 def begin(state_dir: Path, profile_id: str) -> Path:
     """Return an empty directory to put a profile together in. The caller holds its lock, and ``settle`` was called.
 
     Raises:
         DurableWriteFailed: it could not be made.
     """
-    staged = _staged(state_dir, profile_id)
+    staged = place(state_dir, profile_id)
     # now, because behind the mark nothing may need room on the disk
     for directory in (staged, state_dir / "sessions", state_dir / "profiles"):
         durable.ensure_directory(directory)
@@ -43,7 +48,7 @@ def commit(state_dir: Path, profile_id: str) -> None:
         DurableWriteFailed: before the mark, and nothing is left; or behind it, and the next holder of the lock tries again.
     """
     try:
-        durable.write_bytes(_staged(state_dir, profile_id) / _READY, b"")
+        durable.write_bytes(place(state_dir, profile_id) / _READY, b"")
     except BaseException:
         discard(state_dir, profile_id)
         raise
@@ -56,7 +61,7 @@ def settle(state_dir: Path, profile_id: str) -> None:
     Raises:
         DurableWriteFailed: it could not be done.
     """
-    staged = _staged(state_dir, profile_id)
+    staged = place(state_dir, profile_id)
     if not staged.is_dir():
         return
     try:
@@ -80,7 +85,7 @@ def is_free(profile: Path) -> bool:
 
 def discard(state_dir: Path, profile_id: str) -> None:
     """Remove what was put together, as far as it is not in its place."""
-    staged = _staged(state_dir, profile_id)
+    staged = place(state_dir, profile_id)
     # the mark last: without it, what is left is not whole
     with contextlib.suppress(FileNotFoundError):
         (staged / _READY).unlink()
@@ -110,7 +115,3 @@ def _move_profile(profile: Path, target: Path) -> None:
         target.rmdir()
     profile.rename(target)
     durable.sync_directory(target.parent)
-
-
-def _staged(state_dir: Path, profile_id: str) -> Path:
-    return state_dir / f"{PREFIX}{profile_id}"
