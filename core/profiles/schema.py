@@ -76,7 +76,7 @@ def _context_problems(metadata: ProfileMetadata) -> Iterator[str]:
     if metadata.viewport is not None and not _is_size(metadata.viewport.width, metadata.viewport.height):
         yield f"viewport is not a width and a height of 1 to {LARGEST_VIEWPORT}"
     for name, value in metadata.extra_headers.items():
-        if not (_HEADER.fullmatch(name) and _HEADER_VALUE.fullmatch(value)):
+        if not is_header(name, value):
             yield "extra_headers are not names of HTTP headers with values of one line"
     if metadata.downloads is not None and not _is_absolute(metadata.downloads):
         yield "downloads is no absolute path"
@@ -87,6 +87,11 @@ def _context_problems(metadata: ProfileMetadata) -> Iterator[str]:
 def is_tag(text: str) -> bool:
     """Whether a text may be a tag."""
     return _TAG.fullmatch(text) is not None and text.isprintable()
+
+
+def is_header(name: str, value: str) -> bool:
+    """Whether this can be an HTTP header."""
+    return bool(_HEADER.fullmatch(name) and _HEADER_VALUE.fullmatch(value))
 
 
 def is_start_url(text: str) -> bool:
