@@ -167,6 +167,9 @@ class Browsing:
             partial(self._ports.workspaces.mark_in_use, workspace, browser.name, browser.version)
         )
         self._reporter.send(BrowserStarted(name=browser.name, version=browser.version, pid=browser.pid))
+        if browser.idle_extensions:
+            hint = "a headless shell runs none: install chromium; or their files are gone"
+            self._reporter.note("extensions_not_run", extensions=list(browser.idle_extensions), hint=hint)
         metadata = self._run.metadata
         metadata.browser, metadata.browser_version = browser.name, browser.version
         await self._put_back(browser, workspace)

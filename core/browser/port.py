@@ -66,13 +66,18 @@ class OpenBrowser(Protocol):
         ...
 
     @property
+    def idle_extensions(self) -> tuple[str, ...]:
+        """Names of the extensions in its data that it does not run: it cannot, or their files are not there."""
+        ...
+
+    @property
     def context(self) -> Any:
         """Playwright's ``BrowserContext``."""
         ...
 
     @property
     def lost(self) -> anyio.Event:
-        """Set when the browser or its driver dies while it should live."""
+        """Set when the browser or its driver goes while it should live: it died, or a person closed its last window."""
         ...
 
     @property
@@ -103,7 +108,8 @@ class OpenBrowser(Protocol):
 
 class BrowserProvider(Protocol):
     """Opens a browser for a workspace. Law: leaving the context closes the browser cleanly within ``close_timeout``, ends
-    the driver, and kills what is left of the tree; also when the scope is cancelled.
+    the driver, and kills what is left of the tree; also when the scope is cancelled. A browser that went by itself in order
+    counts as closed; one that did not is a loss.
     """
 
     def open(self, request: BrowserRequest) -> AbstractAsyncContextManager[OpenBrowser]:
@@ -112,5 +118,6 @@ class BrowserProvider(Protocol):
         Raises:
             BrowserNotFound, BrowserRefused: the host's fault, not that of the browser data.
             BrowserLaunchFailed, CapabilityMismatch.
+            BrowserLost: at the end, when the scope ended well and the browser did not: its data may not all be on disk.
         """
         ...

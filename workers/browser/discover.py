@@ -74,6 +74,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         browser: executable; None to choose.
         headed: it must be able to show windows.
         sandbox: None for "on, unless the user is root".
+        extensions: rather one that runs extensions, which a headless shell does not.
     """
 
     state_dir: Path
@@ -81,6 +82,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     browser: str | None = None
     headed: bool = False
     sandbox: bool | None = None
+    extensions: bool = False
 
     @property
     def sandboxed(self) -> bool:
@@ -132,7 +134,7 @@ def _asked_for(browser: str, wanted: Wanted) -> Found:
 def _first_that_works(wanted: Wanted) -> Found:
     reasons = []
     unsandboxed = None
-    for path in candidates.found(wanted.environ, headed=wanted.headed):
+    for path in candidates.found(wanted.environ, headed=wanted.headed, extensions=wanted.extensions):
         reason = _probe(path, wanted, sandbox=wanted.sandboxed)
         if reason is None:
             return _describe(path, wanted)
@@ -228,7 +230,7 @@ def _remembered(memory: Path) -> dict[str, _Known]:
 
 def _key(wanted: Wanted) -> str:
     uid = os.getuid() if hasattr(os, "getuid") else 0
-    return f"{wanted.browser or 'any'}|headed={wanted.headed}|sandbox={wanted.sandboxed}|uid={uid}"
+    return f"{wanted.browser or 'any'}|headed={wanted.headed}|extensions={wanted.extensions}|sandbox={wanted.sandboxed}|uid={uid}"
 
 
 def _stamp(executable: str) -> tuple[int, int] | None:

@@ -42,12 +42,14 @@ class OpenedBrowser:
         *,
         main: process_tree.Process | None,
         driver: process_tree.Process | None,
+        idle_extensions: tuple[str, ...] = (),
     ) -> None:
         self._context = context
         self._name = name
         self._version = version
         self._main = main
         self._driver = driver
+        self._idle_extensions = idle_extensions
         self._watched = [process for process in (main, driver) if process is not None]
         self._lost = anyio.Event()
         self.closing = False
@@ -67,6 +69,11 @@ class OpenedBrowser:
     def pid(self) -> int | None:
         """The main process, where it can be known."""
         return self._main.pid if self._main is not None else None
+
+    @property
+    def idle_extensions(self) -> tuple[str, ...]:
+        """Names of the extensions in its data that it does not run."""
+        return self._idle_extensions
 
     @property
     def context(self) -> Any:

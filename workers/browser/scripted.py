@@ -95,6 +95,7 @@ class ScriptedBrowser:
     name = "Scripted"
     version = "1.0.0"
     pid = None
+    idle_extensions: tuple[str, ...] = ()
 
     def __init__(self, context: ScriptedContext) -> None:
         self.context = context

@@ -140,6 +140,7 @@ class Browser:
         self.driver_died = False
         self.pages = self.context.pages
         self.pages.append(Page(context=self.context))
+        self.idle_extensions = script.idle_extensions
 
     async def page(self) -> Page:
         return self.pages[-1]
@@ -164,6 +165,7 @@ class Browsers:
         self.requests: list[BrowserRequest] = []
         self.opened: list[Browser] = []
         self.exports: list[str] = []
+        self.idle_extensions: tuple[str, ...] = ()
         self.closed = 0
         self.failures: deque[Exception] = deque()
 
