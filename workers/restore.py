@@ -39,25 +39,19 @@ class Found(msgspec.Struct, frozen=True):
 
 
 @dataclass(kw_only=True)
-class Restored:
-    """What the rest of the run works with.
+class Held:
+    """A profile in this worker's hands.
 
     Attributes:
         hello: the job.
         metadata: the profile's.
-        flow: loaded and checked.
         record: the durable side, under our fence.
-        ctx: what steps see.
-        todo: steps of this attempt, in order.
         proxy: URL, if one is to be used.
     """
 
     hello: Hello
     metadata: ProfileMetadata
-    flow: Flow
     record: Record
-    ctx: Context
-    todo: list[Step]
     proxy: str | None
 
     @property
@@ -66,9 +60,29 @@ class Restored:
         return self.record.session.login_generation > self.metadata.generation
 
     @property
+    def login_counts(self) -> bool:
+        """Whether the login state is at least as new as the profile's browser data."""
+        return self.record.session.login_generation >= self.metadata.generation
+
+    @property
     def next_generation(self) -> int:
         """Number of the next login state; browser data and login state are counted together."""
         return max(self.record.session.login_generation, self.metadata.generation) + 1
+
+
+@dataclass(kw_only=True)
+class Restored(Held):
+    """What the rest of a run works with.
+
+    Attributes:
+        flow: loaded and checked.
+        ctx: what steps see.
+        todo: steps of this attempt, in order.
+    """
+
+    flow: Flow
+    ctx: Context
+    todo: list[Step]
 
 
 def take_over(hello: Hello, ports: Ports, reporter: Reporter, found: Found) -> Record:
