@@ -19,6 +19,21 @@ if TYPE_CHECKING:
     from workers.restore import Held
 
 
+def say_workspace(reporter: Reporter, workspace: Workspace) -> None:
+    """Say where the browser data comes from."""
+    receipt = workspace.receipt
+    reporter.note(
+        "workspace_ready",
+        source=receipt.source,
+        rebuilt=workspace.rebuilt,
+        files=receipt.files,
+        unreadable=len(receipt.unreadable),
+    )
+    if receipt.keyring_cookies:
+        hint = "the template's logins are encrypted by its desktop's keyring: log in once more"
+        reporter.note("keyring_cookies_lost", cookies=receipt.keyring_cookies, hint=hint)
+
+
 def browser_request(held: Held, workspace: Workspace, *, doubts_login: bool = False) -> BrowserRequest:
     """Say how to open the browser, and with which login state.
 

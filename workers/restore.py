@@ -91,6 +91,13 @@ def take_over(hello: Hello, ports: Ports, reporter: Reporter, found: Found) -> R
     Raises:
         Fenced, DurableWriteFailed: it could not be written.
     """
+    record = record_of(hello, ports, reporter, found)
+    record.set_status("PROCESSING")
+    return record
+
+
+def record_of(hello: Hello, ports: Ports, reporter: Reporter, found: Found) -> Record:
+    """Return what was found as this holder's; nothing is written yet."""
     job = hello.job
     metadata = ports.profiles.read(job.profile_id)
     session = SessionState(profile_id=job.profile_id) if found.session is None else copy.deepcopy(found.session.value)
@@ -98,12 +105,10 @@ def take_over(hello: Hello, ports: Ports, reporter: Reporter, found: Found) -> R
     for name, value in job.params.items():
         reporter.secrets.learn_under(name, value)
     login = None if found.login is None else found.login.value
-    record = Record(session, login, fence=found.fence, stores=ports.stores, secrets_=reporter.secrets)
-    record.set_status("PROCESSING")
     for what, stored in (("session", found.session), ("login_state", found.login)):
         if stored is not None and stored.recovered:
             reporter.note("state_recovered", what=what)
-    return record
+    return Record(session, login, fence=found.fence, stores=ports.stores, secrets_=reporter.secrets)
 
 
 def restore(hello: Hello, ports: Ports, reporter: Reporter, record: Record) -> Restored:

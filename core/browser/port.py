@@ -10,6 +10,7 @@ import msgspec
 from core.state.port import LoginState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractAsyncContextManager
 
     import anyio
@@ -31,6 +32,7 @@ class BrowserRequest(msgspec.Struct, frozen=True, kw_only=True):
         action_timeout: seconds; Playwright's own.
         close_timeout: seconds a clean close may take.
         downloads_dir: where downloads go first.
+        executable: this very browser; None: the provider chooses.
     """
 
     user_data_dir: Path
@@ -45,6 +47,7 @@ class BrowserRequest(msgspec.Struct, frozen=True, kw_only=True):
     headed: bool = False
     action_timeout: float = 10.0
     close_timeout: float = 5.0
+    executable: str | None = None
 
 
 class OpenBrowser(Protocol):
@@ -58,6 +61,11 @@ class OpenBrowser(Protocol):
     @property
     def version(self) -> str:
         """As ``156.0.8078.73``."""
+        ...
+
+    @property
+    def executable(self) -> str:
+        """What was started."""
         ...
 
     @property
@@ -95,6 +103,10 @@ class OpenBrowser(Protocol):
         Raises:
             BrowserLost: there is no answer in time.
         """
+        ...
+
+    async def stand_at(self, origins: Sequence[str], seconds: float) -> list[str]:
+        """Open a page at each origin without asking the network, for an export; return those it could not be done for in time."""
         ...
 
     async def export(self, level: str, previous: LoginState | None, now: float) -> LoginState:

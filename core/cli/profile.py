@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from core.cli import profile_open
 from core.cli.command import add_command
 
 if TYPE_CHECKING:
     import argparse
     from types import ModuleType
 
-_COMMANDS: tuple[ModuleType, ...] = ()
+_COMMANDS: tuple[ModuleType, ...] = (profile_open,)
 
 
 def register(groups: argparse._SubParsersAction[Any]) -> None:

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from core.browser.port import BrowserRequest
-from core.errors import BrowserLost
+from core.errors import BrowserLost, BrowserRefused
 from tests.children import site
 from tests.display import WITH_WINDOWS, needs_display, needs_windows
 from tests.extension import template
@@ -40,10 +40,10 @@ def temp_dir():
 def open_browser(state_dir, tmp_path, temp_dir, request):
     """Open browsers on one user-data-dir."""
 
-    def start(data: Path, browser: str | None = WITH_WINDOWS, *, headed: bool = True, **fields):
+    def start(data: Path, browser: str | None = WITH_WINDOWS, *, headed: bool = True, display: str = "", **fields):
         environ = dict(os.environ)
         if headed:
-            environ["DISPLAY"] = request.getfixturevalue("display")
+            environ["DISPLAY"] = display or request.getfixturevalue("display")
         provider = ChromiumProvider(ChromiumSettings(state_dir=state_dir, environ=environ, browser=browser))
         return provider.open(
             BrowserRequest(
@@ -128,6 +128,16 @@ async def test_a_headless_shell_says_what_it_does_not_run_and_harms_nothing(open
         assert not await page.evaluate("'marked' in document.documentElement.dataset")
     async with open_browser(data, headed=False) as browser:
         assert await _mark(browser, origin) == "2"
+
+
+@pytest.mark.skipif(SHELL is None, reason="needs a headless shell")
+async def test_a_headless_shell_is_refused_where_windows_are_wanted(open_browser, tmp_path):
+    """Before anything is started; also where it is known to work without them."""
+    async with open_browser(tmp_path / "data", SHELL, headed=False):
+        pass
+    with pytest.raises(BrowserRefused, match="a headless shell cannot show windows"):
+        async with open_browser(tmp_path / "data", SHELL, display=":0"):
+            pass
 
 
 @needs_windows

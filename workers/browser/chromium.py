@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import re
 import secrets
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,7 +141,7 @@ class ChromiumProvider:
         settings = self._settings
         for directory in (request.user_data_dir, request.temp_dir, request.downloads_dir):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if request.headed and sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(settings.environ):
+        if request.headed and not environment.has_display(settings.environ):
             raise BrowserRefused(
                 settings.browser or "the browser", "there is no display; leave out --headed, or use xvfb-run"
             )
@@ -150,7 +149,7 @@ class ChromiumProvider:
         wanted = discover.Wanted(
             state_dir=settings.state_dir,
             environ=settings.environ,
-            browser=settings.browser,
+            browser=request.executable or settings.browser,
             headed=request.headed,
             sandbox=settings.sandbox,
             extensions=bool(installed),
@@ -189,7 +188,15 @@ class ChromiumProvider:
         context.set_default_timeout(request.action_timeout * 1000)
         version = context.browser.version if context.browser is not None else found.version
         idle = [extension.name for extension in installed if found.headless_shell or not extension.is_there]
-        browser = OpenedBrowser(context, found.name, version, main=main, driver=driver, idle_extensions=tuple(idle))
+        browser = OpenedBrowser(
+            context,
+            found.name,
+            version,
+            executable=found.executable,
+            main=main,
+            driver=driver,
+            idle_extensions=tuple(idle),
+        )
         await self._restore(request, context)
         return browser
 

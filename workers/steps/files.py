@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import anyio.to_thread
 
 from core import durable
@@ -49,7 +50,8 @@ class Files:
             await download.save_as(partial_file)
             return await anyio.to_thread.run_sync(_settle, partial_file, self.downloads_dir, name)
         finally:
-            await anyio.to_thread.run_sync(partial(partial_file.unlink, missing_ok=True))
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(partial(partial_file.unlink, missing_ok=True))
 
     async def keep(self, step: str, name: str, data: str | bytes) -> Path:
         """Keep an artifact. What is UTF-8 is redacted; other bytes are kept as they are, and said to be sensitive.

@@ -131,6 +131,7 @@ class Browser:
 
     name = "Scripted"
     version = "1.0"
+    executable = "scripted"
     pid = None
 
     def __init__(self, script: Browsers) -> None:
