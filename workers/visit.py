@@ -21,7 +21,7 @@ from core.domain.outcome import Done, Outcome
 from core.errors import BrowserError, BrowserLost, BrowserNotFound, BrowserRefused
 from core.profiles.port import ProfileMetadata, timestamp
 from core.redaction import proxy_password
-from workers.failure import reason_of
+from workers.failure import Stopped, reason_of
 from workers.login_watch import LoginWatch, sites_of
 from workers.opening import browser_request, introduce, say_idle_extensions, say_workspace
 from workers.port import AttemptKey
@@ -94,6 +94,7 @@ class PersonsVisit(Run):
     # --- the two kinds -----------------------------------------------------------------------------------------------
 
     async def _and_save(self, held: Held, workspace: Workspace, template: Path | None) -> None:
+        self._raise_if_stopped()
         watch = LoginWatch(held, self._ports, self._reporter)
         self._reporter.enter("launch", _LAUNCH_LIMIT)
         try:
@@ -119,8 +120,9 @@ class PersonsVisit(Run):
         self._reporter.note("saved", files=saved.files, bytes=saved.bytes, sites=len(sites_of(login)))
 
     async def _and_forget(self, held: Held, workspace: Workspace) -> None:
-        self._reporter.enter("launch", _LAUNCH_LIMIT)
         try:
+            self._raise_if_stopped()
+            self._reporter.enter("launch", _LAUNCH_LIMIT)
             async with self._ports.browsers.open(browser_request(held, workspace)) as browser:
                 self._reporter.send(BrowserStarted(name=browser.name, version=browser.version, pid=browser.pid))
                 say_idle_extensions(self._reporter, browser)
@@ -129,6 +131,11 @@ class PersonsVisit(Run):
         finally:
             await anyio.to_thread.run_sync(partial(self._ports.workspaces.discard, workspace))
         self._reporter.note("not_saved")
+
+    def _raise_if_stopped(self) -> None:
+        # it came while the data was copied, which nothing cuts off
+        if self._stop.is_set():
+            raise Stopped(self._stop_reason)
 
     # --- the browser -------------------------------------------------------------------------------------------------
 
