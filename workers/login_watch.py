@@ -44,7 +44,7 @@ class LoginWatch:
         self._held = held
         self._ports = ports
         self._reporter = reporter
-        self._latest = held.record.login or LoginState()
+        self._before = self._latest = held.record.login or LoginState()
         self._origins: dict[str, None] = {}
         self._said = False
         self.number = held.next_generation
@@ -58,6 +58,11 @@ class LoginWatch:
             # the newest stand last
             self._origins.pop(origin, None)
             self._origins[origin] = None
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether the cookies and storages are others than before the visit."""
+        return _differ(self._latest, self._before)
 
     async def follow(self, browser: OpenBrowser) -> None:
         """Look again and again, until it is cancelled."""
@@ -140,4 +145,5 @@ def sites_of(login: LoginState) -> set[str]:
 
 
 def _differ(one: LoginState, other: LoginState) -> bool:
-    return msgspec.structs.replace(one, exported_at=0.0) != msgspec.structs.replace(other, exported_at=0.0)
+    same = {"exported_at": 0.0, "level": "cookies"}
+    return msgspec.structs.replace(one, **same) != msgspec.structs.replace(other, **same)

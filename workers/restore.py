@@ -123,8 +123,7 @@ def restore(hello: Hello, ports: Ports, reporter: Reporter, record: Record) -> R
     session = record.session
     metadata = ports.profiles.ensure(job.profile_id, ports.clock.now())
     proxy = job.proxy or metadata.proxy
-    if proxy:
-        reporter.secrets.learn(proxy_password(proxy))
+    learn_settings(reporter, metadata, proxy)
     flow = ports.load_flow(job.flow)
     if hello.settings.inspect and not flow.browser:
         raise NotAccepted("there is nothing to inspect: the flow says browser=False")
@@ -137,7 +136,7 @@ def restore(hello: Hello, ports: Ports, reporter: Reporter, record: Record) -> R
         attempt=hello.attempt,
         device=session.platform,
         params=params,
-        files=_files(hello, ports, record),
+        files=files_of(hello, ports, record, metadata),
     )
     locator = Locator(ports.selectors, flow.name, job.profile_id, ports.clock)
     ctx = Context(facts, record, locator, ports.control, reporter.log)
@@ -150,11 +149,20 @@ def restore(hello: Hello, ports: Ports, reporter: Reporter, record: Record) -> R
     return Restored(hello=hello, metadata=metadata, flow=flow, record=record, ctx=ctx, todo=todo, proxy=proxy)
 
 
-def _files(hello: Hello, ports: Ports, record: Record) -> Files:
+def learn_settings(reporter: Reporter, metadata: ProfileMetadata, proxy: str | None) -> None:
+    """Mask what is secret in a profile's settings."""
+    if proxy:
+        reporter.secrets.learn(proxy_password(proxy))
+    for value in metadata.extra_headers.values():
+        reporter.secrets.learn(value)
+
+
+def files_of(hello: Hello, ports: Ports, record: Record, metadata: ProfileMetadata) -> Files:
+    """Return where a profile's files go."""
     state_dir, job = Path(hello.settings.state_dir), hello.job
     return Files(
         state_dir=state_dir,
-        downloads_dir=state_dir / "downloads" / job.profile_id,
+        downloads_dir=Path(metadata.downloads or state_dir / "downloads" / job.profile_id),
         artifacts=ports.artifacts,
         key=AttemptKey(job.profile_id, job.id, hello.attempt),
         control=ports.control,

@@ -18,16 +18,13 @@ import anyio.to_thread
 
 from core.domain.messages import BrowserClosed, BrowserStarted, Visit
 from core.domain.outcome import Done, Outcome
-from core.errors import BrowserError, BrowserLost, BrowserNotFound, BrowserRefused
+from core.errors import BrowserError, BrowserLost, BrowserNotFound, BrowserRefused, OstlerError
 from core.profiles.port import ProfileMetadata, timestamp
-from core.redaction import proxy_password
 from workers.failure import Stopped, reason_of
 from workers.login_watch import LoginWatch, sites_of
 from workers.opening import browser_request, introduce, say_idle_extensions, say_workspace
-from workers.port import AttemptKey
-from workers.restore import Found, Held, record_of
+from workers.restore import Found, Held, files_of, learn_settings, record_of
 from workers.runner import Run
-from workers.steps.files import Files
 
 if TYPE_CHECKING:
     from typing import Any
@@ -87,8 +84,9 @@ class PersonsVisit(Run):
         else:
             metadata = profiles.read(self._profile_id) or ProfileMetadata(profile_id=self._profile_id)
         record = record_of(self._hello, self._ports, self._reporter, found)
-        if metadata.proxy:
-            self._reporter.secrets.learn(proxy_password(metadata.proxy))
+        learn_settings(self._reporter, metadata, metadata.proxy)
+        if metadata.last_error is not None:
+            self._reporter.note("last_time", phase=metadata.error_phase, reason=metadata.last_error)
         return Held(hello=self._hello, metadata=metadata, record=record, proxy=metadata.proxy)
 
     # --- the two kinds -----------------------------------------------------------------------------------------------
@@ -107,17 +105,38 @@ class PersonsVisit(Run):
                     await watch.look(browser)
         except BrowserLost as exc:
             next_ = "the next run, or `ostler profile open`, goes on from what it had"
-            raise BrowserLost(f"{exc}; nothing was saved: {next_}") from exc
+            lost = BrowserLost(f"{exc}; nothing was saved: {next_}")
+            self._remember(str(exc))
+            raise lost from exc
         self._reporter.send(BrowserClosed())
         self._reporter.enter("save", _SAVE_LIMIT)
         login = await watch.complete(workspace, browser.executable)
         watch.keep(login)
         saved = await anyio.to_thread.run_sync(partial(self._ports.workspaces.save_back, workspace))
+        self._count_as_saved(held, watch)
+        self._reporter.note("saved", files=saved.files, bytes=saved.bytes, sites=len(sites_of(login)))
+
+    def _count_as_saved(self, held: Held, watch: LoginWatch) -> None:
         metadata = held.metadata
         metadata.generation = watch.number
-        metadata.last_used = timestamp(self._ports.clock.now())
+        metadata.last_used = metadata.last_activity = timestamp(self._ports.clock.now())
+        metadata.last_error = metadata.error_phase = None
+        if watch.has_changed:
+            # somebody logged in, or out: the next run's check finds out
+            metadata.login_state = "unknown"
         self._ports.profiles.write(metadata)
-        self._reporter.note("saved", files=saved.files, bytes=saved.bytes, sites=len(sites_of(login)))
+
+    def _remember(self, reason: str) -> None:
+        """Note what went wrong, for whoever opens the profile next."""
+        profiles = self._ports.profiles
+        try:
+            metadata = profiles.ensure(self._profile_id, self._ports.clock.now())
+            metadata.last_error, metadata.error_phase = reason, self._reporter.phase
+            metadata.last_activity = timestamp(self._ports.clock.now())
+            profiles.write(metadata)
+        except OstlerError as exc:
+            # it is said all the same, by what ends this visit
+            self._reporter.log.warning("error_not_noted", reason=self._reporter.secrets.mask(str(exc)))
 
     async def _and_forget(self, held: Held, workspace: Workspace) -> None:
         try:
@@ -168,8 +187,9 @@ class PersonsVisit(Run):
                 group.start_soon(self._keep, download, held)
 
             context.on("download", keep)
-            if self._wanted.url is not None:
-                group.start_soon(self._go, browser, self._wanted.url)
+            url = self._wanted.url or held.metadata.start_url
+            if url is not None:
+                group.start_soon(self._go, browser, url)
             if watch is not None:
                 group.start_soon(watch.follow, browser)
             await _first_of(browser.lost, self._stop)
@@ -184,15 +204,7 @@ class PersonsVisit(Run):
 
     async def _keep(self, download: Any, held: Held) -> None:
         """Keep what the person downloads; the browser's own copy goes with the workspace."""
-        state_dir = Path(self._hello.settings.state_dir)
-        files = Files(
-            state_dir=state_dir,
-            downloads_dir=state_dir / "downloads" / self._profile_id,
-            artifacts=self._ports.artifacts,
-            key=AttemptKey(self._profile_id, self._hello.job.id, self._hello.attempt),
-            control=self._ports.control,
-            mask=held.record.mask,
-        )
+        files = files_of(self._hello, self._ports, held.record, held.metadata)
         try:
             kept = await files.settle(download)
         except Exception as exc:  # noqa: BLE001 - cancelled by the person, a full disk: the visit goes on

@@ -25,6 +25,10 @@ class BrowserRequest(msgspec.Struct, frozen=True, kw_only=True):
         restore: login state to put in place before the first page; wipes the origins it names.
         add_cookies: cookies to add before the first page; harmless.
         device: desktop or mobile.
+        device_descriptor: Playwright's name of a device, as ``Pixel 7``; None: that of the device class.
+        viewport: width and height of a page, in CSS pixels; None: the device's, or the window's.
+        color_scheme: light, dark or no-preference.
+        extra_headers: sent with every request; their values may be secrets.
         proxy: URL; its password is a secret.
         locale: as ``de-DE``.
         timezone: as ``Europe/Berlin``.
@@ -41,6 +45,10 @@ class BrowserRequest(msgspec.Struct, frozen=True, kw_only=True):
     restore: LoginState | None = None
     add_cookies: tuple[dict[str, Any], ...] = ()
     device: str = "desktop"
+    device_descriptor: str | None = None
+    viewport: tuple[int, int] | None = None
+    color_scheme: str | None = None
+    extra_headers: dict[str, str] = {}
     proxy: str | None = None
     locale: str | None = None
     timezone: str | None = None

@@ -10,7 +10,6 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from core.cli.command import add_command
 from core.cli.printing import size
@@ -23,6 +22,7 @@ from core.errors import BadInput, HostFailed, Problem, ProfileHeld
 from core.process.child import LaunchPlan, SubprocessLauncher
 from core.process.port import WorkerCommand
 from core.profiles.lock import FileProfileLocks
+from core.profiles.schema import is_start_url
 from core.redaction import Redactor
 from core.settings import CHECKOUT, load
 from workers.browser.environment import has_display
@@ -114,11 +114,10 @@ def _say(line: str) -> None:
 
 
 def _checked(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme in ("http", "https") and parts.hostname:
+    if is_start_url(url):
         return url
     # not repeated: an address may hold a token
-    hint = "with https:// before it" if not parts.scheme else ""
+    hint = "" if ":" in url else "with https:// before it"
     raise BadInput(
         [Problem(place="--url", expected="an address like https://example.org/login", found="another", hint=hint)]
     )
@@ -152,9 +151,11 @@ class Words:
             case _:
                 return ""
 
-    def _of_note(self, note: Note) -> str:
+    def _of_note(self, note: Note) -> str:  # noqa: PLR0911 - one per note
         data = note.data
         match note.name:
+            case "last_time":
+                return f"last time, in {data['phase'] or 'a run'}: {data['reason']}"
             case "workspace_ready":
                 return self._of_data(data)
             case "shown":

@@ -159,7 +159,8 @@ def test_the_whole_login_state_is_exported(person, tmp_path, origin):
     state = tmp_path / "state"
     session, metadata = FileSessionStore(state).read("default").value, FileProfileStore(state).read("default")
     assert session.login_generation == metadata.generation == 1
-    assert (session.status, metadata.browser) == ("PENDING", "Chromium")
+    assert (session.status, metadata.browser, metadata.login_state) == ("PENDING", "Chromium", "unknown")
+    assert metadata.last_activity == metadata.last_used > metadata.created_at
     login = FileLoginStateStore(state).read("default").value
     assert (login.level, login.unexportable) == ("storage", ())
     assert {cookie["name"]: cookie["expires"] == -1 for cookie in login.cookies} == {"sid": False, "tab": True}
@@ -183,8 +184,10 @@ def test_a_kill_saves_nothing_half_and_loses_nothing(person, tmp_path, origin, w
     {"browser": cut_off.browser(), "worker": worker, "command": cut_off.process}[who].send_signal(signal.SIGKILL)
     cut_off.end()
     until(lambda: not worker.is_running() and cut_off.processes() == [], lambda: str(cut_off.processes()))
+    if who == "browser":
+        assert store.read("anna").last_error == "the browser did not close in order: it crashed, or was killed"
     if who != "command":
-        assert store.read("anna") == before
+        assert store.read("anna").generation == before.generation == 0
         assert not any((tmp_path / "state" / "profiles" / "anna" / "browser_profile").iterdir())
     if who == "browser":
         assert cut_off.process.returncode == 1
@@ -196,6 +199,7 @@ def test_a_kill_saves_nothing_half_and_loses_nothing(person, tmp_path, origin, w
         assert context.pages[-1].evaluate("localStorage.getItem('token')") == "stored"
     if who != "command":  # its worker had the time to end well
         assert "an earlier browser on this profile was cut off; going on from its own data" in after.said
+    assert ("last time, in visit: the browser did not close in order" in after.said) == (who == "browser")
     after.close_windows()
     assert after.end() == 0
     session = FileSessionStore(tmp_path / "state").read("anna").value

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import secrets
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 import anyio
 import msgspec
@@ -25,6 +23,7 @@ from workers.browser import discover, environment, extensions, process_tree
 from workers.browser.ending import Ending
 from workers.browser.extensions import Extension
 from workers.browser.opened import OpenedBrowser
+from workers.browser.options import context_options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from core.browser.port import BrowserRequest
 
 _DRIVER = "OSTLER_DRIVER"
-_MOBILE = "Pixel 7"
 _LEVELDB_LOCK = Path("Default", "Local Storage", "leveldb", "LOCK")
 _DRIVER_LIMIT = 20.0
 _CAPABILITY_LIMIT = 10.0
@@ -177,7 +175,7 @@ class ChromiumProvider:
                 accept_downloads=True,
                 downloads_path=request.downloads_dir,
                 timeout=self._settings.launch_timeout * 1000,
-                **_options(request, playwright, found.version),
+                **context_options(request, playwright.devices, found.version),
             )
         except PlaywrightError as exc:
             reason = _reason(exc.message)
@@ -294,50 +292,6 @@ async def _settle(task: asyncio.Future[Any]) -> None:
         await asyncio.wait({task}, timeout=1.0)
     if task.done() and not task.cancelled():
         task.exception()
-
-
-def _options(request: BrowserRequest, playwright: Any, version: str) -> dict[str, Any]:
-    """Return what makes this browser the profile's: device class, language, time zone, proxy. Nothing pretends."""
-    options: dict[str, Any] = {}
-    if request.device == "mobile":
-        options |= {
-            name: value for name, value in playwright.devices[_MOBILE].items() if name != "default_browser_type"
-        }
-        if version:
-            # the descriptor's user agent names the version that Playwright was built for, not the one that runs
-            major = version.partition(".")[0]
-            options["user_agent"] = re.sub(r"Chrome/[\d.]+", f"Chrome/{major}.0.0.0", options["user_agent"])
-    elif request.headed:
-        options["no_viewport"] = True
-    if request.locale:
-        options["locale"] = request.locale
-    if request.timezone:
-        options["timezone_id"] = request.timezone
-    if request.proxy:
-        options["proxy"] = proxy_settings(request.proxy)
-    return options
-
-
-def proxy_settings(url: str) -> dict[str, str]:
-    """Return a proxy's URL as Playwright wants it: the credentials apart from the server, so that they are in no argv.
-
-    Raises:
-        BrowserError: not a URL with a host; the message does not quote it.
-    """
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    try:
-        port = parts.port
-    except ValueError:
-        port = -1
-    if not parts.hostname or port == -1:
-        raise BrowserError("the proxy is not a URL like http://user:password@host:port")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    settings = {"server": f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")}
-    if parts.username:
-        settings["username"] = unquote(parts.username)
-    if parts.password:
-        settings["password"] = unquote(parts.password)
-    return settings
 
 
 def _reason(message: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import os
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -44,7 +45,8 @@ class Files:
     async def settle(self, download: Any) -> Path:
         """Keep a Playwright ``Download``, 0600, under its own name or the next free one; the same again is kept once."""
         name = safe_name(download.suggested_filename, "download")
-        partial_file = self.downloads_dir / f".{name}.partial"
+        # a person may download two files of one name at a time
+        partial_file = self.downloads_dir / f".{name}.{secrets.token_hex(4)}.partial"
         await anyio.to_thread.run_sync(durable.ensure_directory, self.downloads_dir)
         try:
             await download.save_as(partial_file)

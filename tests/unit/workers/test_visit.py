@@ -12,7 +12,7 @@ from core.domain.messages import BrowserClosed, BrowserStarted, Note, Phase, Sto
 from core.domain.outcome import Busy, Corrupt, Done, Failed, HostFault, Interrupted
 from core.domain.session import SessionState
 from core.errors import BrowserLaunchFailed, BrowserLost, BrowserNotFound, DurableWriteFailed
-from core.profiles.port import ProfileMetadata
+from core.profiles.port import ProfileMetadata, Viewport
 from core.state.port import LoginState
 from tests.unit.workers.stage import PROFILE, Theatre
 
@@ -150,15 +150,21 @@ async def test_a_browser_that_was_killed_is_not_saved(theatre):
     assert theatre.workspaces.wanted_back == []
     assert theatre.logins.read(PROFILE).value.cookies == [LASTING, PASSING]
     assert (theatre.session.status, theatre.session.login_generation) == ("NEEDS_PERSON", 1)
-    assert theatre.profiles.read(PROFILE).generation == 0
+    metadata = theatre.profiles.read(PROFILE)
+    assert (metadata.generation, metadata.error_phase, metadata.browser) == (0, "visit", None)
+    reason = "the browser did not close in order: it crashed, or was killed"
+    assert metadata.last_error == reason
 
     theatre.again()
     async with visiting(theatre) as after:
+        assert after.said("last_time") == [{"phase": "visit", "reason": reason}]
         assert after.said("workspace_ready")[0]["source"] == "crashed"
         assert theatre.browsers.requests[-1].add_cookies == (LASTING, PASSING)
         after.theatre.browsers.opened[-1].lost.set()
     assert after.outcome == Done()
-    assert theatre.profiles.read(PROFILE).generation == theatre.session.login_generation == 2
+    metadata = theatre.profiles.read(PROFILE)
+    assert metadata.generation == theatre.session.login_generation == 2
+    assert (metadata.last_error, metadata.error_phase) == (None, None)
 
 
 async def test_cookies_of_a_browser_that_closes_are_not_believed(theatre):
@@ -208,7 +214,7 @@ async def test_a_full_disk_on_the_way_is_said_and_tried_again_at_the_end(theatre
     def full(*args, **more):
         if not refused:
             refused.append(1)
-            raise DurableWriteFailed(Path("session.json"), 28, "No space left on device")
+            _full()
         return write(*args, **more)
 
     theatre.logins.write = full
@@ -242,6 +248,35 @@ async def test_without_save_nothing_is_written(theatre):
     assert len(theatre.browsers.requests) == 1
 
 
+async def test_what_was_known_of_the_login_counts_until_it_changes(theatre):
+    """A visit that changes nothing leaves it; one that does leaves it to the next run's check."""
+    known = LoginState(cookies=[LASTING, PASSING])
+    theatre.logins.write(PROFILE, known, fence=1)
+    theatre.profiles.write(ProfileMetadata(profile_id=PROFILE, login_state="logged_in"))
+    for jar, expected in (([LASTING, PASSING], "logged_in"), ([LASTING], "unknown")):
+        theatre.again()
+        theatre.browsers.jar = jar
+        before = len(theatre.browsers.exports)
+        async with visiting(theatre) as visited:
+            await visited.until(lambda before=before: len(theatre.browsers.exports) > before + 1)
+            theatre.browsers.opened[-1].lost.set()
+        assert visited.outcome == Done()
+        assert theatre.profiles.read(PROFILE).login_state == expected
+
+
+async def test_a_failure_that_cannot_be_noted_is_said_all_the_same(theatre):
+    """A full disk beside a killed browser: the outcome names the browser."""
+    theatre.browsers.at_close.append(BrowserLost("it crashed, or was killed"))
+    async with visiting(theatre) as visited:
+        theatre.profiles.write = _full
+        visited.close_window()
+    assert visited.outcome.reason.startswith("it crashed, or was killed")
+
+
+def _full(*_args, **_more):
+    raise DurableWriteFailed(Path("metadata.json"), 28, "No space left on device")
+
+
 async def test_data_in_which_no_browser_starts_is_copied_anew_once(theatre):
     """The second copy is opened; what the host lacks is not tried twice."""
     theatre.browsers.failures.append(BrowserLaunchFailed("scripted", "bad data"))
@@ -255,17 +290,22 @@ async def test_data_in_which_no_browser_starts_is_copied_anew_once(theatre):
 
 
 async def test_the_profiles_settings_count(theatre):
-    """Locale, time zone, proxy and device are the profile's; the proxy's password is a secret from the start."""
+    """Where and how it begins is the profile's; the proxy's password and what headers say are secrets from the start."""
     metadata = ProfileMetadata(
-        profile_id=PROFILE, locale="de-DE", timezone="Europe/Berlin", proxy="http://u:pa55word@h:1", device="mobile"
-    )
+        profile_id=PROFILE, locale="de-DE", timezone="Europe/Berlin", proxy="http://u:pa55word@h:1", device="mobile",
+        device_descriptor="Pixel 5", viewport=Viewport(640, 360), color_scheme="dark",
+        extra_headers={"Authorization": "Bearer desk"}, start_url="https://shop.example/start",
+    )  # fmt: skip
     theatre.profiles.write(metadata)
     async with visiting(theatre) as visited:
+        await visited.until(lambda: visited.browser.pages[0].url == "https://shop.example/start")
         visited.close_window()
     request = theatre.browsers.requests[0]
     assert (request.locale, request.timezone, request.device) == ("de-DE", "Europe/Berlin", "mobile")
     assert request.proxy == "http://u:pa55word@h:1"
-    assert theatre.redactor.text("pa55word") == "[redacted]"
+    assert (request.device_descriptor, request.viewport, request.color_scheme) == ("Pixel 5", (640, 360), "dark")
+    assert request.extra_headers == {"Authorization": "Bearer desk"}
+    assert theatre.redactor.text("pa55word, Bearer desk") == "[redacted], [redacted]"
 
 
 async def test_a_start_page_that_does_not_load_is_said(theatre):
