@@ -5,11 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from core.clock import ManualClock
 from core.events.recording import RecordingEvents
+from tests.display import without_a_screen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -40,6 +45,13 @@ def log_dir(tmp_path: Path) -> Path:
     path = tmp_path / "logs"
     path.mkdir(mode=0o700)
     return path
+
+
+@pytest.fixture(scope="session")
+def display() -> Iterator[str]:
+    """A display of our own; see ``tests.display.needs_display``."""
+    with without_a_screen() as name:
+        yield name
 
 
 @pytest.fixture(scope="session")
