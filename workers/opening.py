@@ -58,6 +58,7 @@ def browser_request(held: Held, workspace: Workspace, *, doubts_login: bool = Fa
             restored = login
         else:
             cookies = tuple(login.cookies)
+    asked = held.hello.job.device
     return BrowserRequest(
         user_data_dir=workspace.user_data_dir,
         temp_dir=workspace.temp_dir,
@@ -65,7 +66,8 @@ def browser_request(held: Held, workspace: Workspace, *, doubts_login: bool = Fa
         restore=restored,
         add_cookies=cookies,
         device=held.record.session.platform,
-        device_descriptor=metadata.device_descriptor,
+        # a job that asks for the other class of devices does not want this one
+        device_descriptor=metadata.device_descriptor if asked in (None, metadata.device) else None,
         viewport=None if metadata.viewport is None else (metadata.viewport.width, metadata.viewport.height),
         color_scheme=metadata.color_scheme,
         extra_headers=metadata.extra_headers,

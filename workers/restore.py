@@ -155,6 +155,7 @@ def learn_settings(reporter: Reporter, metadata: ProfileMetadata, proxy: str | N
         reporter.secrets.learn(proxy_password(proxy))
     for value in metadata.extra_headers.values():
         reporter.secrets.learn(value)
+        reporter.secrets.learn(value.partition(" ")[2])  # a token without the scheme that stands before it
 
 
 def files_of(hello: Hello, ports: Ports, record: Record, metadata: ProfileMetadata) -> Files:

@@ -93,12 +93,15 @@ def assign(metadata: ProfileMetadata, assignments: Sequence[tuple[str, str]], ar
 def unset(metadata: ProfileMetadata, names: Iterable[str]) -> ProfileMetadata:
     """Return the metadata without some settings; ``extra_headers`` stands for all headers.
 
+    Without a device a profile is a desktop. That is said, and not left open: a session remembers what it was last.
+
     Raises:
         BadInput: there is no setting of that name.
     """
     changed = msgspec.structs.replace(metadata, extra_headers=dict(metadata.extra_headers))
     problems = []
-    for name in names:
+    wanted = list(names)
+    for name in wanted:
         if name.startswith(HEADER):
             _remove_header(changed.extra_headers, name.removeprefix(HEADER))
         elif name == "extra_headers":
@@ -107,8 +110,14 @@ def unset(metadata: ProfileMetadata, names: Iterable[str]) -> ProfileMetadata:
             setattr(changed, name, None)
         else:
             problems.append(_unknown(name))
+    if "device" in wanted and changed.device_descriptor is not None:
+        hint = f"ostler profile unset {metadata.profile_id} device_descriptor"
+        found = f"that of {changed.device_descriptor}"
+        problems.append(Problem(place="device", expected="a class of its own", found=found, hint=hint))
     if problems:
         raise BadInput(problems)
+    if {"device", "device_descriptor"} & set(wanted):
+        changed.device = "desktop"
     return changed
 
 

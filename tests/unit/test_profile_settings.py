@@ -210,6 +210,18 @@ def test_unset_leaves_the_rest():
     assert metadata.timezone == "UTC"
 
 
+def test_without_a_device_it_is_a_desktop():
+    """The class goes with the device, and not without it."""
+    metadata = ProfileMetadata(profile_id="a", device="mobile", device_descriptor="Pixel 7")
+    for names in (["device_descriptor"], ["device", "device_descriptor"]):
+        found = unset(metadata, names)
+        assert (found.device, found.device_descriptor) == ("desktop", None)
+    assert unset(ProfileMetadata(profile_id="a", device="mobile"), ["device"]).device == "desktop"
+    assert unset(ProfileMetadata(profile_id="a", device="mobile"), ["locale"]).device == "mobile"
+    with pytest.raises(BadInput, match="device: expected a class of its own, found that of Pixel 7"):
+        unset(metadata, ["device"])
+
+
 def test_what_is_shown_is_masked():
     """Passwords and headers' values are not seen; what is not set is not shown."""
     metadata = ProfileMetadata(
