@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
 import os
 import stat
+import subprocess
+import sys
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -33,6 +34,12 @@ from core.state.sessions import FileSessionStore
 from core.workspaces import live, scratch
 from core.workspaces.files import FileWorkspaces
 from tests.profiles import CACHES, SAVED, SECRETS, browser_data, everything, home_of, make_profile
+
+HOLD = """import fcntl, sys
+file = open(sys.argv[1], "r+")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()"""
 
 
 @pytest.fixture
@@ -193,23 +200,12 @@ def test_a_profile_in_use_is_not_exported(here: Path, tmp_path: Path):
     with home.locks.hold("anna", "worker"), pytest.raises(ProfileHeld, match="worker"):
         written(here, tmp_path / "anna.zip")
     lock = here / "profiles/anna/browser_profile" / live.LEVELDB_LOCK
-    reader, writer = os.pipe()
     lock.touch()
-    child = os.fork()
-    if child == 0:
-        with lock.open("r+") as file:
-            fcntl.lockf(file, fcntl.LOCK_EX)
-            os.write(writer, b".")
-            os.read(os.open(tmp_path / "end", os.O_RDONLY), 1)
-        os._exit(0)
-    os.mkfifo(tmp_path / "end")
-    os.read(reader, 1)
-    with pytest.raises(HolderAlive, match="a browser"):
-        written(here, tmp_path / "anna.zip")
-    os.close(os.open(tmp_path / "end", os.O_WRONLY))
-    os.waitpid(child, 0)
-    os.close(reader)
-    os.close(writer)
+    with subprocess.Popen([sys.executable, "-c", HOLD, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as browser:
+        assert browser.stdout.readline() == b"held\n"
+        with pytest.raises(HolderAlive, match="a browser"):
+            written(here, tmp_path / "anna.zip")
+        browser.stdin.close()
     assert not (tmp_path / "anna.zip").exists()
 
 
