@@ -135,8 +135,13 @@ async def _attempt(hello: Hello, channel: WorkerChannel) -> Outcome:
         load_flow=load,
         oom_kills=oom_kills,
     )
+    work = run
+    if hello.settings.visit is not None:
+        from workers.visit import visit
+
+        work = visit
     async with channel.running():
-        outcome = await run(hello, ports, own_stamp())
+        outcome = await work(hello, ports, own_stamp())
         # within the loop: its end waits for every task
         _end_soon(EXIT_CODES[type(outcome)])
         return outcome
@@ -262,8 +267,9 @@ def _by_hand(args: argparse.Namespace) -> int:
 
     from core import settings
     from core.errors import BadInput, OstlerError
+    from workers.browser.environment import has_display
 
-    if (args.inspect or args.keep_open) and not _has_display():
+    if (args.inspect or args.keep_open) and not has_display(os.environ):
         asked = "--inspect" if args.inspect else "--keep-open"
         print(f"run.py: {asked} shows a browser, and there is no display here; on a server: xvfb-run", file=sys.stderr)
         return ExitCode.HOST_FAULT
@@ -288,11 +294,6 @@ def _say(text: object) -> None:
     from core.text import visible
 
     print(visible(str(text)), file=sys.stderr)
-
-
-def _has_display() -> bool:
-    """Whether windows can be shown; DISPLAY counts on Linux only."""
-    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 async def _attempt_by_hand(args: argparse.Namespace, chosen: settings.Settings) -> int:

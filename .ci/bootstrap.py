@@ -30,7 +30,10 @@ STAMP = VENV / ".ostler-setup"
 UNFINISHED = VENV / ".ostler-unfinished"
 LOCKS = {"run": "requirements.lock", "dev": "requirements-dev.lock"}
 HOST_FAULT = 7
+# program → the distribution's package
+SHOWS_WINDOWS = {"Xvfb": "xvfb", "chromium": "chromium"}
 BROWSER = "browser"
+WINDOWS = "windows"
 
 
 def main() -> int:
@@ -52,6 +55,8 @@ def main() -> int:
                 make_venv()
                 install(kind)
             note(BROWSER, find_browser())
+            if kind == "dev":
+                note(WINDOWS, find_windows())
         except subprocess.CalledProcessError as exc:
             say(
                 f"set-up failed: {' '.join(map(str, exc.cmd))} ended with {exc.returncode}; type `make setup` to try again"
@@ -69,7 +74,8 @@ class Missing(Exception):
 
 def is_done(kind: str) -> bool:
     """Whether an earlier call has done all of it."""
-    return BROWSER in noted() and is_installed(kind)
+    needed = {BROWSER, WINDOWS} if kind == "dev" else {BROWSER}
+    return needed <= noted().keys() and is_installed(kind)
 
 
 def is_installed(kind: str) -> bool:
@@ -192,6 +198,21 @@ def find_browser() -> str:
     raise Missing("set-up is complete but for a browser; see above, then type `make setup` again")
 
 
+def find_windows() -> str:
+    """Return what tests of browsers with windows find here: as root on Debian, the display and the browser they need.
+
+    Without them those tests are skipped and say so: no reason for a set-up to fail.
+    """
+    packages = [package for program, package in SHOWS_WINDOWS.items() if shutil.which(program) is None]
+    if packages and may_apt():
+        say(f"installing {' and '.join(packages)}, for tests of browsers with windows")
+        try:
+            apt_install(*packages)
+        except subprocess.CalledProcessError as exc:
+            say(f"{exc.cmd[0]} could not; those tests will be skipped")
+    return ", ".join(program for program in SHOWS_WINDOWS if shutil.which(program) is not None)
+
+
 def discover(*, quiet: bool = True) -> str:
     """Return the browser that works, tried by launching it once; empty if none does."""
     found = subprocess.run(  # noqa: S603
@@ -209,14 +230,14 @@ def may_apt() -> bool:
     return hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
-def apt_install(package: str) -> None:
-    """Install one package of the distribution."""
+def apt_install(*packages: str) -> None:
+    """Install packages of the distribution."""
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     run("apt-get", "update", "-qq", env=quiet)
-    run("apt-get", "install", "-y", "-qq", "--no-install-recommends", package, env=quiet)
+    run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages, env=quiet, stdout=subprocess.DEVNULL)
 
 
-def run(*command: str | Path, env: dict[str, str] | None = None) -> None:
+def run(*command: str | Path, env: dict[str, str] | None = None, stdout: int | None = None) -> None:
     """Run a command to its end.
 
     Raises:
@@ -227,6 +248,7 @@ def run(*command: str | Path, env: dict[str, str] | None = None) -> None:
         check=True,
         env={**(env or os.environ), "PIP_ROOT_USER_ACTION": "ignore"},
         stdin=subprocess.DEVNULL,
+        stdout=stdout,
     )
 
 

@@ -7,6 +7,7 @@ adapter does it, with a fake beside the real ones. Who may import whom (``tests/
 
 - ``core.domain`` imports itself, ``core.errors`` and msgspec;
 - engines (``core/dispatch``, ``workers/runner.py``) see ports, never adapters;
-- an adapter sees its own port and the domain, not another stage's;
+- an adapter sees its own port and the domain, not another stage's (but for ``core/profiles``, which stands on the files of
+  ``core/workspaces`` and ``core/state``, and ends holders by ``core/process``);
 - ``core`` never imports ``workers`` (but for ``core/cli``, which wires adapters as the two shells do).
 """

@@ -11,7 +11,8 @@ import os
 import re
 import secrets
 import stat
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, BinaryIO
 
 from core.errors import DurableWriteFailed
 
@@ -29,6 +30,8 @@ _NO_LOCKS_HERE = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.
 _NO_LINKS_HERE = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 KERNEL_LOCKS = fcntl is not None
 """Whether ``try_lock`` means anything on this platform."""
+_WRITERS_TURN = 10.0
+"""Seconds that one writer waits for another; a write takes milliseconds."""
 
 
 def write_bytes(path: Path, data: bytes, *, fsync: bool = True) -> None:
@@ -47,6 +50,34 @@ def write_bytes(path: Path, data: bytes, *, fsync: bool = True) -> None:
             temp.replace(path)
         if fsync:
             sync_directory(path.parent)
+    except OSError as exc:
+        raise write_failed(path, exc) from exc
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Yield an empty file that takes the place of ``path`` once the block has ended well: for what is too large for one write.
+
+    The file can be written, read and sought in, and has mode 0600. What killed writers of the same file left is removed.
+
+    Raises:
+        DurableWriteFailed: it could not be written, or the block raised an ``OSError``; the old version is intact.
+    """
+    try:
+        sweep_beside(path)
+        temp, descriptor = _create(path)
+        try:
+            with os.fdopen(descriptor, "w+b") as file:
+                yield file
+                file.flush()
+                _sync(file.fileno())
+                if fcntl is not None:
+                    temp.replace(path)
+            if fcntl is None:  # Windows does not rename what is open
+                temp.replace(path)
+        finally:
+            temp.unlink(missing_ok=True)
+        sync_directory(path.parent)
     except OSError as exc:
         raise write_failed(path, exc) from exc
 
@@ -90,6 +121,13 @@ def sweep_temporaries(root: Path, *, beside: Collection[str] = ()) -> list[Path]
                 if _remove_if_abandoned(path):
                     removed.append(path)
     return removed
+
+
+def sweep_beside(path: Path) -> None:
+    """Remove the temporary files that killed writers of this one file left beside it."""
+    for other in path.parent.iterdir():
+        if _TEMPORARY.fullmatch(other.name) and other.name.startswith(f".{path.name}."):
+            _remove_if_abandoned(other)
 
 
 def _remove_if_abandoned(path: Path) -> bool:
@@ -139,7 +177,7 @@ def temporary_name(path: Path) -> Path:
 def _create(path: Path) -> tuple[Path, int]:
     while True:
         temp = temporary_name(path)
-        descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(temp, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         # The lock tells a sweep that the writer lives. One that came before the lock has removed the name: once more.
         if try_lock(descriptor) and os.fstat(descriptor).st_nlink:
             return temp, descriptor
@@ -159,6 +197,40 @@ def try_lock(descriptor: int) -> bool:
         if exc.errno not in _NO_LOCKS_HERE:
             raise
     return True
+
+
+def take_turn(path: Path) -> int | None:
+    """Be the only writer of a file until the descriptor is closed; None: there is no file yet, or no such lock here.
+
+    The lock is on the file that is going to be replaced: whoever gets it late sees that and tries again.
+
+    Raises:
+        TimeoutError: another writer does not finish.
+        OSError: the file cannot be opened.
+    """
+    deadline = time.monotonic() + _WRITERS_TURN
+    while KERNEL_LOCKS:
+        try:
+            # opening a pipe would wait for its other end
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        except FileNotFoundError:
+            return None
+        if try_lock(descriptor) and _is_current(descriptor, path):
+            return descriptor
+        os.close(descriptor)
+        if time.monotonic() > deadline:
+            raise TimeoutError(errno.ETIMEDOUT, "another writer does not finish", str(path))
+        time.sleep(0.001)
+    return None
+
+
+def _is_current(descriptor: int, path: Path) -> bool:
+    ours = os.fstat(descriptor)
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return False
+    return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
 
 
 def _sync(descriptor: int) -> None:

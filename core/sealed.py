@@ -50,12 +50,21 @@ def read(path: Path, kind: Any, *, schema: int = 1) -> Any | None:
         data = bytes_of(path)
     except OSError as exc:
         raise StateCorrupt(path, f"it cannot be read ({exc.strerror or exc})") from exc
-    if data is None:
-        return None
+    return None if data is None else unseal(data, path, kind, schema=schema)
+
+
+def unseal(data: bytes, path: Path, kind: Any, *, schema: int = 1) -> Any:
+    """Return the value that ``seal`` made these bytes of; ``path`` is where they come from.
+
+    Raises:
+        StateCorrupt, NewerSchema: as above.
+    """
     try:
         found = msgspec.json.decode(data, type=_Head).schema
         if found > schema:
             raise NewerSchema(path, found=found, known=schema)
+        if found < 1:
+            raise StateCorrupt(path, f"there is no schema {found}")
         on_disk = msgspec.json.decode(data, type=_OnDisk)
         payload = bytes(on_disk.payload)
         if on_disk.sha256 != _checksum(found, payload):

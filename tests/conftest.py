@@ -16,6 +16,7 @@ import pytest
 from core.clock import ManualClock
 from core.events.recording import RecordingEvents
 from tests import real_profile
+from tests.display import without_a_screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,6 +53,13 @@ def log_dir(tmp_path: Path) -> Path:
     path = tmp_path / "logs"
     path.mkdir(mode=0o700)
     return path
+
+
+@pytest.fixture(scope="session")
+def display() -> Iterator[str]:
+    """A display of our own; see ``tests.display.needs_display``."""
+    with without_a_screen() as name:
+        yield name
 
 
 @pytest.fixture(scope="session")

@@ -10,17 +10,16 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from core.browser.port import BrowserRequest
-from core.domain.messages import BrowserClosed, BrowserStarted, Progress, StepCommitted
+from core.domain.messages import BrowserClosed, Progress, StepCommitted
 from core.errors import BrowserError, BrowserLost, BrowserNotFound, BrowserRefused, StepError
 from core.profiles.port import timestamp
 from core.state.port import LoginState
 from workers.failure import Stopped
+from workers.opening import browser_request, introduce
 from workers.port import AttemptKey
 from workers.steps.evidence import Evidence
 from workers.steps.execute import Stage, commit, export, is_authenticated, prepare, run_step, unless_lost
 from workers.steps.flow import Step
-from workers.steps.local_storage import put_back
 from workers.steps.network import NetworkAccount, host_of
 from workers.steps.signs import Signs
 from workers.steps.trace import Tracer
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from core.browser.port import OpenBrowser
+    from core.browser.port import BrowserRequest, OpenBrowser
     from core.workspaces.port import Workspace
     from workers.handoff import HandOff
     from workers.report import Reporter
@@ -170,13 +169,7 @@ class Browsing:
         await self._network.settle(_SIZES_LIMIT)
 
     async def _use(self, browser: OpenBrowser, workspace: Workspace) -> _Pause | None:
-        await anyio.to_thread.run_sync(
-            partial(self._ports.workspaces.mark_in_use, workspace, browser.name, browser.version)
-        )
-        self._reporter.send(BrowserStarted(name=browser.name, version=browser.version, pid=browser.pid))
-        metadata = self._run.metadata
-        metadata.browser, metadata.browser_version = browser.name, browser.version
-        await self._put_back(browser, workspace)
+        await introduce(self._run, self._ports.workspaces, self._reporter, browser, workspace)
         self._run.ctx.attach(browser.context, await browser.page())
         stage = self._stage(browser)
         await self._expect_login(stage, workspace)
@@ -205,23 +198,10 @@ class Browsing:
             self._reporter.note("authentication_unknown")
             return
         restored = self._request(workspace).restore is not None
-        if self._run.record.login is not None and self._login_counts() and not restored and not self._doubts_login:
+        if self._run.record.login is not None and self._run.login_counts and not restored and not self._doubts_login:
             raise _LoginLost
         self._signs.login_missing = self._run.flow.name in self._run.record.session.logged_in
         self._reporter.note("not_authenticated")
-
-    async def _put_back(self, browser: OpenBrowser, workspace: Workspace) -> None:
-        """A crashed attempt's own workspace: what its browser had not yet written when the last commit was made."""
-        login = self._run.record.login
-        if login is None or workspace.receipt.source != "crashed" or workspace.rebuilt or not self._login_counts():
-            return
-        left = await put_back(browser.context, login.origins)
-        if left:
-            self._reporter.note("local_storage_not_put_back", origins=left)
-
-    def _login_counts(self) -> bool:
-        """Whether the login state is at least as new as the profile's browser data."""
-        return self._run.record.session.login_generation >= self._run.metadata.generation
 
     async def _steps(self, stage: Stage) -> _Pause | None:
         while self._todo:
@@ -274,40 +254,7 @@ class Browsing:
         )
 
     def _request(self, workspace: Workspace) -> BrowserRequest:
-        """How to open the browser, and with which login state.
-
-        The cases: the profile's browser data is newer than the login state (somebody logged in by hand) → nothing is added;
-        the workspace was rebuilt from data older than the last commit → the login state is restored, which wipes what
-        else its origins had; else (the crashed attempt's own, or data as old as the login state) → cookies are added. Data
-        as old as the login state in which the flow's check found no login is restored into, too.
-        """
-        run, settings = self._run, self._run.hello.settings
-        login = run.record.login
-        generation, saved = run.record.session.login_generation, run.metadata.generation
-        restored: LoginState | None = None
-        cookies: tuple[dict[str, object], ...] = ()
-        if login is not None and self._login_counts():
-            # what cannot be exported would be wiped: then the copy of what was saved last has to do
-            doubted = self._doubts_login and not login.unexportable
-            as_saved = workspace.receipt.source == "profile" and generation == saved
-            if workspace.rebuilt and (doubted or not as_saved):
-                restored = login
-            else:
-                cookies = tuple(login.cookies)
-        return BrowserRequest(
-            user_data_dir=workspace.user_data_dir,
-            temp_dir=workspace.temp_dir,
-            downloads_dir=workspace.temp_dir / "downloads",
-            restore=restored,
-            add_cookies=cookies,
-            device=run.ctx.device,
-            proxy=run.proxy,
-            locale=run.metadata.locale,
-            timezone=run.metadata.timezone,
-            headed=settings.headed,
-            action_timeout=settings.action_timeout,
-            close_timeout=settings.close_timeout,
-        )
+        return browser_request(self._run, workspace, doubts_login=self._doubts_login)
 
     async def _inspect(self, browser: OpenBrowser, why: str) -> None:
         """By hand: open Playwright's inspector on the step's page, until the person resumes."""

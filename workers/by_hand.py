@@ -48,20 +48,29 @@ class ByHand:
 
     Args:
         launcher: starts it.
-        log: the worker's log, followed while it runs.
+        log: the worker's log, followed while it runs; None: it is not shown.
         redactor: masks in the log; learns what the worker learns.
         say: prints one line.
         stop_grace: seconds from a stop to the kill of the tree.
+        tell: puts what the worker says into words, empty for nothing; None for those of ``line_of``.
     """
 
     def __init__(
-        self, launcher: Launcher, log: Path, redactor: Redactor, say: Callable[[str], None], stop_grace: float
+        self,
+        launcher: Launcher,
+        log: Path | None,
+        redactor: Redactor,
+        say: Callable[[str], None],
+        stop_grace: float,
+        *,
+        tell: Callable[[Up], str] | None = None,
     ) -> None:
         self._launcher = launcher
         self._log = log
         self._redactor = redactor
         self._say = say
         self._grace = stop_grace
+        self._tell = tell or line_of
         self._stop = anyio.Event()
         self._ended = anyio.Event()
         self._reported: Outcome | None = None
@@ -78,7 +87,7 @@ class ByHand:
         Raises:
             SpawnFailed: it could not be started.
         """
-        tail = self._opened()
+        tail = None if self._log is None else self._opened(self._log)
         child = await self._launcher.spawn(command, self._redactor)
         try:
             async with anyio.create_task_group() as group:
@@ -127,7 +136,7 @@ class ByHand:
                         self._reported = message.outcome
                     case StepStarted():
                         self._last_step = message.step
-                line = _line(message)
+                line = self._tell(message)
                 if line:
                     self._say(self._redactor.text(line))
         except ControlLost:
@@ -148,12 +157,12 @@ class ByHand:
         await self._ended.wait()
         scope.cancel()
 
-    def _opened(self) -> LineTail | None:
+    def _opened(self, log: Path) -> LineTail | None:
         """Return what follows the log from here on; a log costs lines, never the run."""
         try:
-            return LineTail(self._log, from_end=True)
+            return LineTail(log, from_end=True)
         except OSError as exc:
-            self._say(f"{self._log} cannot be followed: {exc.strerror}")
+            self._say(f"{log} cannot be followed: {exc.strerror}")
             return None
 
     async def _follow(self, tail: LineTail) -> None:
@@ -182,7 +191,8 @@ _SAID = re.compile(
 )
 
 
-def _line(message: Up) -> str:  # noqa: C901, PLR0911 - one per message
+def line_of(message: Up) -> str:  # noqa: C901, PLR0911 - one per message
+    """Return what a worker says as one line, empty for what nobody waits for."""
     match message:
         case Ready():
             return f"started: pid {message.process.pid}"

@@ -153,6 +153,11 @@ class Record:
         self._stores.login_states.write(self.session.profile_id, login, fence=self.fence)
         self.login = login
 
+    def count_login(self, generation: int) -> None:
+        """Make durable which number the login state has, counted together with the browser data's."""
+        if self.session.login_generation != generation:
+            self._change(lambda session: setattr(session, "login_generation", generation))
+
     def commit(self, step: StepSpec, outputs: Mapping[str, Any], login_generation: int | None) -> None:
         """Make a step's completion durable. The login state was written before: never the flag before the login state.
 

@@ -39,25 +39,19 @@ class Found(msgspec.Struct, frozen=True):
 
 
 @dataclass(kw_only=True)
-class Restored:
-    """What the rest of the run works with.
+class Held:
+    """A profile in this worker's hands.
 
     Attributes:
         hello: the job.
         metadata: the profile's.
-        flow: loaded and checked.
         record: the durable side, under our fence.
-        ctx: what steps see.
-        todo: steps of this attempt, in order.
         proxy: URL, if one is to be used.
     """
 
     hello: Hello
     metadata: ProfileMetadata
-    flow: Flow
     record: Record
-    ctx: Context
-    todo: list[Step]
     proxy: str | None
 
     @property
@@ -66,9 +60,29 @@ class Restored:
         return self.record.session.login_generation > self.metadata.generation
 
     @property
+    def login_counts(self) -> bool:
+        """Whether the login state is at least as new as the profile's browser data."""
+        return self.record.session.login_generation >= self.metadata.generation
+
+    @property
     def next_generation(self) -> int:
         """Number of the next login state; browser data and login state are counted together."""
         return max(self.record.session.login_generation, self.metadata.generation) + 1
+
+
+@dataclass(kw_only=True)
+class Restored(Held):
+    """What the rest of a run works with.
+
+    Attributes:
+        flow: loaded and checked.
+        ctx: what steps see.
+        todo: steps of this attempt, in order.
+    """
+
+    flow: Flow
+    ctx: Context
+    todo: list[Step]
 
 
 def take_over(hello: Hello, ports: Ports, reporter: Reporter, found: Found) -> Record:
@@ -77,6 +91,13 @@ def take_over(hello: Hello, ports: Ports, reporter: Reporter, found: Found) -> R
     Raises:
         Fenced, DurableWriteFailed: it could not be written.
     """
+    record = record_of(hello, ports, reporter, found)
+    record.set_status("PROCESSING")
+    return record
+
+
+def record_of(hello: Hello, ports: Ports, reporter: Reporter, found: Found) -> Record:
+    """Return what was found as this holder's; nothing is written yet."""
     job = hello.job
     metadata = ports.profiles.read(job.profile_id)
     session = SessionState(profile_id=job.profile_id) if found.session is None else copy.deepcopy(found.session.value)
@@ -84,12 +105,10 @@ def take_over(hello: Hello, ports: Ports, reporter: Reporter, found: Found) -> R
     for name, value in job.params.items():
         reporter.secrets.learn_under(name, value)
     login = None if found.login is None else found.login.value
-    record = Record(session, login, fence=found.fence, stores=ports.stores, secrets_=reporter.secrets)
-    record.set_status("PROCESSING")
     for what, stored in (("session", found.session), ("login_state", found.login)):
         if stored is not None and stored.recovered:
             reporter.note("state_recovered", what=what)
-    return record
+    return Record(session, login, fence=found.fence, stores=ports.stores, secrets_=reporter.secrets)
 
 
 def restore(hello: Hello, ports: Ports, reporter: Reporter, record: Record) -> Restored:
@@ -104,8 +123,7 @@ def restore(hello: Hello, ports: Ports, reporter: Reporter, record: Record) -> R
     session = record.session
     metadata = ports.profiles.ensure(job.profile_id, ports.clock.now())
     proxy = job.proxy or metadata.proxy
-    if proxy:
-        reporter.secrets.learn(proxy_password(proxy))
+    learn_settings(reporter, metadata, proxy)
     flow = ports.load_flow(job.flow)
     if hello.settings.inspect and not flow.browser:
         raise NotAccepted("there is nothing to inspect: the flow says browser=False")
@@ -118,7 +136,7 @@ def restore(hello: Hello, ports: Ports, reporter: Reporter, record: Record) -> R
         attempt=hello.attempt,
         device=session.platform,
         params=params,
-        files=_files(hello, ports, record),
+        files=files_of(hello, ports, record, metadata),
     )
     locator = Locator(ports.selectors, flow.name, job.profile_id, ports.clock)
     ctx = Context(facts, record, locator, ports.control, reporter.log)
@@ -131,11 +149,21 @@ def restore(hello: Hello, ports: Ports, reporter: Reporter, record: Record) -> R
     return Restored(hello=hello, metadata=metadata, flow=flow, record=record, ctx=ctx, todo=todo, proxy=proxy)
 
 
-def _files(hello: Hello, ports: Ports, record: Record) -> Files:
+def learn_settings(reporter: Reporter, metadata: ProfileMetadata, proxy: str | None) -> None:
+    """Mask what is secret in a profile's settings."""
+    if proxy:
+        reporter.secrets.learn(proxy_password(proxy))
+    for value in metadata.extra_headers.values():
+        reporter.secrets.learn(value)
+        reporter.secrets.learn(value.partition(" ")[2])  # a token without the scheme that stands before it
+
+
+def files_of(hello: Hello, ports: Ports, record: Record, metadata: ProfileMetadata) -> Files:
+    """Return where a profile's files go."""
     state_dir, job = Path(hello.settings.state_dir), hello.job
     return Files(
         state_dir=state_dir,
-        downloads_dir=state_dir / "downloads" / job.profile_id,
+        downloads_dir=Path(metadata.downloads or state_dir / "downloads" / job.profile_id),
         artifacts=ports.artifacts,
         key=AttemptKey(job.profile_id, job.id, hello.attempt),
         control=ports.control,

@@ -41,6 +41,7 @@ from core.workspaces.port import Workspaces
 from workers.browse import Browsing, save_metadata
 from workers.failure import Stopped, outcome_of
 from workers.handoff import HandOff
+from workers.opening import say_workspace
 from workers.port import Artifacts, Control
 from workers.record import Record, Secrets, Stores
 from workers.report import Reporter
@@ -116,10 +117,7 @@ async def run(hello: Hello, ports: Ports, stamp: ProcessStamp) -> Outcome:
         ports: what it acts through.
         stamp: this very process.
     """
-    outcome = await Run(hello, ports).whole(stamp)
-    ports.control.send(Finished(outcome=outcome))
-    await ports.control.drain(_DRAIN)
-    return outcome
+    return await Run(hello, ports).reported(stamp)
 
 
 class Run:
@@ -138,12 +136,20 @@ class Run:
         self._stop_reason = ""
         self._record: Record | None = None
         self._oom_before = ports.oom_kills()
+        self._what = f"attempt {hello.attempt} of job {hello.job.id}"
+
+    async def reported(self, stamp: ProcessStamp) -> Outcome:
+        """Do all of it, and tell the other side how it ended."""
+        outcome = await self.whole(stamp)
+        self._ports.control.send(Finished(outcome=outcome))
+        await self._ports.control.drain(_DRAIN)
+        return outcome
 
     async def whole(self, stamp: ProcessStamp) -> Outcome:
         """Take the lock, shake hands, run the pipeline. Without ``Go`` nothing is changed."""
         ports = self._ports
         try:
-            with ports.locks.hold(self._profile_id, f"attempt {self._hello.attempt} of job {self._hello.job.id}"):
+            with ports.locks.hold(self._profile_id, self._what):
                 found = self._find()
                 expected = str(ports.workspaces.expected_user_data_dir(self._profile_id, found.fence))
                 ports.control.kill_on_silence(expected)
@@ -238,20 +244,10 @@ class Run:
         acquire = partial(spaces.acquire, self._profile_id, run.record.fence, template=source)
         workspace = await anyio.to_thread.run_sync(acquire)
         self._reporter.enter("verify")
-        receipt = workspace.receipt
-        self._reporter.note(
-            "workspace_ready",
-            source=receipt.source,
-            rebuilt=workspace.rebuilt,
-            files=receipt.files,
-            unreadable=len(receipt.unreadable),
-        )
-        if run.metadata.generation and receipt.source in {"template", "empty"}:
+        say_workspace(self._reporter, workspace)
+        if run.metadata.generation and workspace.receipt.source in {"template", "empty"}:
             hint = "it was there once: what the login state has is restored, the rest is lost unless there is a backup"
             self._reporter.note("browser_data_missing", hint=hint)
-        if receipt.keyring_cookies:
-            hint = "the template's logins are encrypted by its desktop's keyring: log in once more"
-            self._reporter.note("keyring_cookies_lost", cookies=receipt.keyring_cookies, hint=hint)
         if run.metadata.status == "corrupted":
             run.metadata.status = "active"
             self._ports.profiles.write(run.metadata)

@@ -10,6 +10,7 @@ import msgspec
 from core.state.port import LoginState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractAsyncContextManager
 
     import anyio
@@ -24,6 +25,10 @@ class BrowserRequest(msgspec.Struct, frozen=True, kw_only=True):
         restore: login state to put in place before the first page; wipes the origins it names.
         add_cookies: cookies to add before the first page; harmless.
         device: desktop or mobile.
+        device_descriptor: Playwright's name of a device, as ``Pixel 7``; None: that of the device class.
+        viewport: width and height of a page, in CSS pixels; None: the device's, or the window's.
+        color_scheme: light, dark or no-preference.
+        extra_headers: sent with every request; their values may be secrets.
         proxy: URL; its password is a secret.
         locale: as ``de-DE``.
         timezone: as ``Europe/Berlin``.
@@ -31,6 +36,7 @@ class BrowserRequest(msgspec.Struct, frozen=True, kw_only=True):
         action_timeout: seconds; Playwright's own.
         close_timeout: seconds a clean close may take.
         downloads_dir: where downloads go first.
+        executable: this very browser; None: the provider chooses.
     """
 
     user_data_dir: Path
@@ -39,12 +45,17 @@ class BrowserRequest(msgspec.Struct, frozen=True, kw_only=True):
     restore: LoginState | None = None
     add_cookies: tuple[dict[str, Any], ...] = ()
     device: str = "desktop"
+    device_descriptor: str | None = None
+    viewport: tuple[int, int] | None = None
+    color_scheme: str | None = None
+    extra_headers: dict[str, str] = {}
     proxy: str | None = None
     locale: str | None = None
     timezone: str | None = None
     headed: bool = False
     action_timeout: float = 10.0
     close_timeout: float = 5.0
+    executable: str | None = None
 
 
 class OpenBrowser(Protocol):
@@ -61,8 +72,18 @@ class OpenBrowser(Protocol):
         ...
 
     @property
+    def executable(self) -> str:
+        """What was started."""
+        ...
+
+    @property
     def pid(self) -> int | None:
         """The main process, where it can be known."""
+        ...
+
+    @property
+    def idle_extensions(self) -> tuple[str, ...]:
+        """Names of the extensions in its data that it does not run: it cannot, or their files are not there."""
         ...
 
     @property
@@ -72,7 +93,7 @@ class OpenBrowser(Protocol):
 
     @property
     def lost(self) -> anyio.Event:
-        """Set when the browser or its driver dies while it should live."""
+        """Set when the browser or its driver goes while it should live: it died, or a person closed its last window."""
         ...
 
     @property
@@ -92,6 +113,10 @@ class OpenBrowser(Protocol):
         """
         ...
 
+    async def stand_at(self, origins: Sequence[str], seconds: float) -> list[str]:
+        """Open a page at each origin without asking the network, for an export; return those it could not be done for in time."""
+        ...
+
     async def export(self, level: str, previous: LoginState | None, now: float) -> LoginState:
         """Export the login state at ``cookies`` or ``storage`` level, merged by origin with ``previous``.
 
@@ -103,7 +128,8 @@ class OpenBrowser(Protocol):
 
 class BrowserProvider(Protocol):
     """Opens a browser for a workspace. Law: leaving the context closes the browser cleanly within ``close_timeout``, ends
-    the driver, and kills what is left of the tree; also when the scope is cancelled.
+    the driver, and kills what is left of the tree; also when the scope is cancelled. A browser that went by itself in order
+    counts as closed; one that did not is a loss.
     """
 
     def open(self, request: BrowserRequest) -> AbstractAsyncContextManager[OpenBrowser]:
@@ -112,5 +138,6 @@ class BrowserProvider(Protocol):
         Raises:
             BrowserNotFound, BrowserRefused: the host's fault, not that of the browser data.
             BrowserLaunchFailed, CapabilityMismatch.
+            BrowserLost: at the end, when the scope ended well and the browser did not: its data may not all be on disk.
         """
         ...

@@ -4,17 +4,13 @@ never from the command line, where every user of the host could read them.
 
 from __future__ import annotations
 
-import getpass
-import os
 import re
-import stat
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from core.cli.command import add_command
+from core.cli.hidden_value import SOURCES, hidden_value, private_file, standard_input
 from core.cli.printing import print_json, say
 from core.cli.stores import change_session, shown, stored_session
 from core.domain.outcome import ExitCode
@@ -29,7 +25,6 @@ if TYPE_CHECKING:
 
 _FIELDS = tuple(name for name in Identity.__struct_fields__ if name != "extra")
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
-_SOURCES = "env:NAME, a file with mode 0600, or - for standard input"
 
 
 def register(groups: argparse._SubParsersAction[Any]) -> None:
@@ -44,7 +39,7 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
     )  # fmt: skip
     one.add_argument("profile_id", metavar="ID")
     one.add_argument("field", metavar="FIELD", help=f"{', '.join(_FIELDS)}, or any other name")
-    one.add_argument("--from", dest="source", metavar="SOURCE", help=_SOURCES)
+    one.add_argument("--from", dest="source", metavar="SOURCE", help=SOURCES)
     one.set_defaults(run=_set)
     many = add_command(
         commands, "import", "set the fields of a JSON object; those it does not name stay",
@@ -63,11 +58,11 @@ def _set(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     profile_id, field = require_id(arguments.profile_id), arguments.field
     if not _NAME.fullmatch(field) or field == "extra":
         # not repeated: whoever types `password=…` here has typed a secret
-        hint = f"the value comes with --from: {_SOURCES}" if "=" in field else ""
+        hint = f"the value comes with --from: {SOURCES}" if "=" in field else ""
         raise BadInput(
             [Problem(place="FIELD", expected="a name of letters, digits and _", found="something else", hint=hint)]
         )
-    value = _value(field, arguments.source)
+    value = hidden_value(field, arguments.source)
     if not value:
         raise BadInput([Problem(place=arguments.source or "prompt", field=field, expected="a value", found="nothing")])
     _merge(settings, profile_id, "ostler identity set", {field: value}, place="--from")
@@ -78,7 +73,7 @@ def _set(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
 def _import(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     profile_id, source = require_id(arguments.profile_id), arguments.source
     place = "<stdin>" if source == "-" else source
-    text = _standard_input() if source == "-" else _private_file(source)
+    text = standard_input() if source == "-" else private_file(source)
     try:
         values = msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.MsgspecError as exc:
@@ -115,47 +110,3 @@ def _merge(settings: Settings, profile_id: str, what: str, values: dict[str, Any
         return msgspec.structs.replace(session, identity=identity)
 
     change_session(settings, profile_id, what, change)
-
-
-def _value(field: str, source: str | None) -> str:
-    """Read one value; a line break at its end is not part of it."""
-    if source is None:
-        if not sys.stdin.isatty():
-            raise BadInput([Problem(place="--from", expected=_SOURCES, found="no terminal to ask on")])
-        try:
-            return getpass.getpass(f"{field}: ")
-        except EOFError:
-            return ""
-    if source == "-":
-        text = _standard_input()
-    elif source.startswith("env:"):
-        name = source.removeprefix("env:")
-        if name not in os.environ:
-            raise BadInput([Problem(place=source, expected="a variable that is set", found="none of that name")])
-        text = os.environ[name]
-    else:
-        text = _private_file(source)
-    return text.removesuffix("\n").removesuffix("\r")
-
-
-def _standard_input() -> str:
-    try:
-        return sys.stdin.buffer.read().decode()
-    except UnicodeDecodeError:
-        raise BadInput([Problem(place="<stdin>", expected="text in UTF-8", found="other bytes")]) from None
-
-
-def _private_file(source: str) -> str:
-    """Return the text of a file that only its owner can read."""
-    problem = Problem(place=source, expected="a readable file of text", found="none")
-    try:
-        with Path(source).open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if mode & 0o077 and os.name != "nt":
-                problem.expected, problem.found = "a file with mode 0600", f"mode {mode:04o}"
-                problem.hint = f"others may have read it: chmod 600 {source}"
-                raise BadInput([problem])
-            return file.read().decode()
-    except (OSError, UnicodeDecodeError) as exc:
-        problem.found = exc.strerror or "an unreadable one" if isinstance(exc, OSError) else "other bytes"
-        raise BadInput([problem]) from None

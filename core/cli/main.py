@@ -10,7 +10,22 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from core.cli import completion, config, ctl, doctor, explain, flow, gc, identity, logs, queue, report, session, status
+from core.cli import (
+    completion,
+    config,
+    ctl,
+    doctor,
+    explain,
+    flow,
+    gc,
+    identity,
+    logs,
+    profile,
+    queue,
+    report,
+    session,
+    status,
+)
 from core.cli.printing import say_aside
 from core.domain.outcome import ExitCode
 from core.errors import (
@@ -26,8 +41,13 @@ from core.errors import (
     OstlerError,
     QueueUnavailable,
     StateCorrupt,
+    TemplateLive,
+    TemplateMissing,
     UnknownJob,
+    WorkspaceCorrupt,
+    WorkspaceError,
 )
+from core.profiles.errors import ProfileDamaged, ProfileError, ProfileInUse
 from core.settings import load, unknown_variables
 
 if TYPE_CHECKING:
@@ -37,7 +57,22 @@ if TYPE_CHECKING:
 
     Command = Callable[[argparse.Namespace, Settings], ExitCode]
 
-_GROUPS = (status, ctl, explain, report, logs, queue, session, identity, flow, doctor, gc, config, completion)
+_GROUPS = (
+    status,
+    ctl,
+    explain,
+    report,
+    logs,
+    queue,
+    profile,
+    session,
+    identity,
+    flow,
+    doctor,
+    gc,
+    config,
+    completion,
+)
 _EXIT_CODES: tuple[tuple[type[OstlerError], ExitCode], ...] = (
     (BadInput, ExitCode.BAD_INPUT),
     (NewerSchema, ExitCode.BAD_INPUT),
@@ -47,9 +82,16 @@ _EXIT_CODES: tuple[tuple[type[OstlerError], ExitCode], ...] = (
     (ForeignDatabase, ExitCode.BAD_INPUT),
     (QueueUnavailable, ExitCode.HOST_FAULT),
     (HolderAlive, ExitCode.HOLDER_ALIVE),
+    (ProfileInUse, ExitCode.HOLDER_ALIVE),
+    (ProfileDamaged, ExitCode.QUARANTINED),
+    (ProfileError, ExitCode.BAD_INPUT),
     (Fenced, ExitCode.HOLDER_ALIVE),
     (StateCorrupt, ExitCode.QUARANTINED),
     (DurableWriteFailed, ExitCode.HOST_FAULT),
+    (TemplateMissing, ExitCode.BAD_INPUT),
+    (TemplateLive, ExitCode.HOLDER_ALIVE),
+    (WorkspaceCorrupt, ExitCode.QUARANTINED),
+    (WorkspaceError, ExitCode.HOST_FAULT),
     (HostFailed, ExitCode.HOST_FAULT),
 )
 

@@ -22,6 +22,18 @@ Screenshots = Literal["off", "on-failure"]
 Trace = Literal["off", "on-failure", "always"]
 
 
+class Visit(msgspec.Struct, frozen=True, kw_only=True):
+    """A person uses the profile's browser, and no flow does.
+
+    Attributes:
+        url: what it shows first; None: the profile's own start page, if it has one.
+        save: whether what the person did is kept.
+    """
+
+    url: str | None = None
+    save: bool = True
+
+
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker needs to know besides its job. Paths are absolute.
 
@@ -40,6 +52,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         inspect: by hand only: open Playwright's inspector where a step fails, or before ``from_step``.
         verbose: by hand only: show our own part of tracebacks, too.
         park: where a step needs a person, keep the browser open and wait for one, instead of ending.
+        visit: by hand only: open the browser for a person; the job's flow is not loaded.
     """
 
     state_dir: str
@@ -56,6 +69,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     inspect: bool = False
     verbose: bool = False
     park: bool = False
+    visit: Visit | None = None
 
 
 # --- down: orchestrator to worker ------------------------------------------------------------------------------------
@@ -117,8 +131,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
 
 
 class Phase(msgspec.Struct, frozen=True, kw_only=True, tag="phase"):
-    """A stage of the pipeline begins: restore, clone, verify, launch, steps, save, report; within them the flow's own
-    ``authenticated`` and ``prepare``. Counts as progress.
+    """A stage of the pipeline begins: restore, clone, verify, launch, steps (or a person's visit), save, report; within them
+    the flow's own ``authenticated`` and ``prepare``. Counts as progress.
     """
 
     name: str

@@ -14,7 +14,7 @@ import msgspec
 from core.domain.model import Device
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 SECRET_FIELDS = frozenset({"password", "two_fa_secret", "recovery_codes", "api_key", "token", "secret"})
 """Names of identity fields and outputs whose values are masked wherever they are shown, whole or as a suffix
@@ -129,6 +129,53 @@ def _secrets_in(value: Any, *, secret: bool) -> Iterator[str]:
         for inner in value:
             yield from _secrets_in(inner, secret=secret)
     elif secret and value not in (None, "", True, False):
+        yield str(value)
+
+
+def without_secrets(session: SessionState, shows_secret: Callable[[str], bool]) -> tuple[SessionState, list[str]]:
+    """Return the session without anything secret, and the names of what is missing, as ``identity.password``.
+
+    Args:
+        session: stays as it is.
+        shows_secret: whether a text holds a value that is secret elsewhere (``secrets_of``): then it is left out, too.
+    """
+    plain = msgspec.to_builtins(session)
+    missing: list[str] = []
+    for place in ("identity", "outputs", "remembered"):
+        plain[place] = _cleaned(plain[place], place, shows_secret, missing)
+    return msgspec.convert(plain, SessionState), missing
+
+
+def _cleaned(
+    fields: dict[str, Any], place: str, shows_secret: Callable[[str], bool], missing: list[str]
+) -> dict[str, Any]:
+    clean: dict[str, Any] = {}
+    for name, value in fields.items():
+        where = f"{place}.{name}"
+        if shows_secret(name):
+            missing.append(f"{place}.(a name that is secret)")
+        elif value in (None, "", True, False):
+            clean[name] = value
+        elif is_secret(name):
+            missing.append(where)
+        elif isinstance(value, dict):
+            clean[name] = _cleaned(value, where, shows_secret, missing)
+        elif any(_secrets_in(value, secret=False)) or any(map(shows_secret, _texts_in(value))):
+            missing.append(where)
+        else:
+            clean[name] = value
+    return clean
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """Yield every text in ``value``, names and numbers among them."""
+    if isinstance(value, dict):
+        yield from value
+        yield from _texts_in(list(value.values()))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts_in(inner)
+    else:
         yield str(value)
 
 

@@ -22,7 +22,12 @@ ID_RULE = "1 to 32 of A-Z a-z 0-9 _ -, the first a letter or digit, and not a Wi
 
 def is_valid_id(text: str) -> bool:
     """Whether ``text`` may be a profile ID or a job ID."""
-    return _ID.fullmatch(text) is not None and text.lower() not in _DEVICE_NAMES
+    return _ID.fullmatch(text) is not None and not is_device_name(text)
+
+
+def is_device_name(text: str) -> bool:
+    """Whether Windows takes ``text`` for a device, not for a file."""
+    return text.lower() in _DEVICE_NAMES
 
 
 def are_valid_ids(texts: Sequence[str]) -> bool:

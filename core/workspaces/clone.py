@@ -43,13 +43,23 @@ class _File(NamedTuple):
     changed: int
 
 
-class _Plan(msgspec.Struct):
+class Plan(msgspec.Struct):
+    """What of a user-data-dir is worth a copy.
+
+    Attributes:
+        directories: relative, with ``/`` between the parts, parents first; so are all names.
+        files: regular ones.
+        skipped: what is left out by rule, and how often.
+        unreadable: what could not be looked at.
+    """
+
     directories: list[str] = []
     files: list[_File] = []
     skipped: dict[str, int] = {}
     unreadable: list[str] = []
 
     def skip(self, name: str) -> None:
+        """Count something that is left out."""
         self.skipped[name] = self.skipped.get(name, 0) + 1
 
 
@@ -81,7 +91,7 @@ def copy(
         WorkspaceError: the target could not be written.
     """
     began = time.monotonic()
-    plan = _scan(source, service_workers=service_workers)
+    plan = scan(source, service_workers=service_workers)
     if limit is not None and _size(plan) > limit:
         raise TooLarge(source, size=_size(plan), limit=limit)
     _check_room(target.parent, plan)
@@ -112,7 +122,7 @@ def copy(
 
 def listing_hash(source: Path, *, service_workers: bool) -> str:
     """Return what ``Receipt.template_hash`` would be now: another one says that the source was written to."""
-    return _hash(_scan(source, service_workers=service_workers))
+    return _hash(scan(source, service_workers=service_workers))
 
 
 def prune(user_data_dir: Path, remove: Callable[[Path], None]) -> dict[str, int]:
@@ -177,8 +187,9 @@ def _parts(here: str, root: Path) -> tuple[str, ...]:
     return Path(here).relative_to(root).parts
 
 
-def _scan(source: Path, *, service_workers: bool) -> _Plan:
-    plan = _Plan()
+def scan(source: Path, *, service_workers: bool) -> Plan:
+    """Return what a copy of ``source`` would take along; nothing is read but names and sizes."""
+    plan = Plan()
 
     def unreadable(error: OSError) -> None:
         plan.unreadable.append(os.path.relpath(error.filename or source, source))
@@ -210,16 +221,16 @@ def _scan(source: Path, *, service_workers: bool) -> _Plan:
     return plan
 
 
-def _size(plan: _Plan) -> int:
+def _size(plan: Plan) -> int:
     return sum(file.size for file in plan.files)
 
 
-def _hash(plan: _Plan) -> str:
+def _hash(plan: Plan) -> str:
     lines = sorted(f"{relative}\0{size}\0{changed}\n" for relative, size, changed in plan.files)
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _check_room(where: Path, plan: _Plan) -> None:
+def _check_room(where: Path, plan: Plan) -> None:
     while not where.exists():
         where = where.parent
     needed = _size(plan) + MARGIN

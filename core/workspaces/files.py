@@ -103,6 +103,18 @@ class FileWorkspaces:
         return taken or self._build(profile_id, fence, template, rebuilt=False)
 
     @_of_host
+    def throwaway(self, profile_id: str, fence: int, *, template: Path | None) -> Workspace:
+        """Give a copy to be looked at and discarded; see the port.
+
+        Raises:
+            TemplateMissing, TemplateLive, NoSpace: before anything was made.
+            WorkspaceCorrupt: twice.
+        """
+        durable.ensure_directory(self._root)
+        swap.recover(self._saved(profile_id), self._remove_in_profile(profile_id))
+        return self._build(profile_id, fence, template, rebuilt=False, throwaway=True)
+
+    @_of_host
     def rebuild(self, workspace: Workspace, *, template: Path | None) -> Workspace:
         """Throw the copy away and clone again, for a browser that found it unusable."""
         self._refuse_live(workspace)
@@ -243,7 +255,9 @@ class FileWorkspaces:
             path.rename(root)
         return self._open(root, taken, Receipt(source="crashed"))
 
-    def _build(self, profile_id: str, fence: int, template: Path | None, *, rebuilt: bool) -> Workspace:
+    def _build(
+        self, profile_id: str, fence: int, template: Path | None, *, rebuilt: bool, throwaway: bool = False
+    ) -> Workspace:
         source, kind = self._source(profile_id, template)
         root = self._path(profile_id, fence)
         findings: list[str] = []
@@ -269,6 +283,8 @@ class FileWorkspaces:
                 findings += verify.findings(hidden / USER_DATA)
                 if not findings:
                     made = made.after(WorkspaceEvent.VERIFIED)
+                    # before it can be seen: what is released is taken over by nobody, also after a kill
+                    made = made.after(WorkspaceEvent.RELEASED) if throwaway else made
                     marker.write(hidden, made)
                     hidden.rename(root)
                     return self._open(root, made, receipt)

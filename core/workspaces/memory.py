@@ -29,6 +29,7 @@ class MemoryWorkspaces:
         self._root = root
         self._open: dict[tuple[str, int], Workspace] = {}
         self._used: set[Path] = set()
+        self._throwaways: set[Path] = set()
         self._ahead: set[str] = set()
         self.files: dict[Path, Files] = {}
         self.saved: dict[str, Files] = {}
@@ -44,11 +45,17 @@ class MemoryWorkspaces:
         """Give a verified workspace; see the port."""
         taken: Workspace | None = None
         for workspace in self._of_profile(profile_id):
-            if taken is None and workspace.user_data_dir not in self.corrupt:
+            if taken is None and workspace.user_data_dir not in self.corrupt | self._throwaways:
                 taken = self._take_over(workspace, fence)
             else:
                 self.discard(workspace)
         return taken or self._build(profile_id, fence, template, rebuilt=False)
+
+    def throwaway(self, profile_id: str, fence: int, *, template: Path | None) -> Workspace:
+        """Give a copy to be looked at and discarded; see the port."""
+        workspace = self._build(profile_id, fence, template, rebuilt=False)
+        self._throwaways.add(workspace.user_data_dir)
+        return workspace
 
     def rebuild(self, workspace: Workspace, *, template: Path | None) -> Workspace:
         """Throw the copy away and clone again, for a browser that found it unusable."""
@@ -82,6 +89,7 @@ class MemoryWorkspaces:
         self._open.pop((workspace.profile_id, workspace.fence), None)
         self.files.pop(workspace.user_data_dir, None)
         self._used.discard(workspace.user_data_dir)
+        self._throwaways.discard(workspace.user_data_dir)
 
     def discard_profile(self, profile_id: str) -> int:
         """Remove all workspaces of a profile; return how many."""

@@ -93,6 +93,17 @@ class Workspaces(Protocol):
         """
         ...
 
+    def throwaway(self, profile_id: str, fence: int, *, template: Path | None) -> Workspace:
+        """Give a copy of what was saved last, else of the template, else an empty one, to be looked at and discarded.
+
+        Nobody takes it over, and it is never saved. An earlier attempt's own workspace stays for whoever goes on with it.
+
+        Raises:
+            TemplateMissing, TemplateLive, NoSpace: before anything was made.
+            WorkspaceCorrupt: twice.
+        """
+        ...
+
     def rebuild(self, workspace: Workspace, *, template: Path | None) -> Workspace:
         """Throw the copy away and clone again, for a browser that found it unusable."""
         ...

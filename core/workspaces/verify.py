@@ -29,6 +29,7 @@ _CRITICAL_OF_PROFILE = (
     "Preferences", "Secure Preferences", "Bookmarks", "Cookies", "Cookies-journal", "Cookies-wal", "Network/Cookies",
     "Login Data", "Login Data-journal", "Web Data", "Web Data-journal", "Local Storage/leveldb/CURRENT",
 )  # fmt: skip
+_ENCRYPTED = {"Cookies": ("cookies", "encrypted_value"), "Login Data": ("logins", "password_value")}
 
 
 def findings(user_data_dir: Path) -> list[str]:
@@ -39,9 +40,9 @@ def findings(user_data_dir: Path) -> list[str]:
     """
     found: list[str] = []
     for database in _databases(user_data_dir):
-        found += _of_database(database, user_data_dir)
+        found += of_database(database, user_data_dir)
     for path in (user_data_dir / "Local State", *sorted(user_data_dir.glob("*/Preferences"))):
-        found += _of_json(path, user_data_dir)
+        found += of_json(path, user_data_dir)
     for here, directories, files in os.walk(user_data_dir):
         parts = Path(here).relative_to(user_data_dir).parts
         directories[:] = [
@@ -101,6 +102,22 @@ def was_used(user_data_dir: Path) -> bool:
     return False
 
 
+def encrypted(user_data_dir: Path) -> dict[str, int]:
+    """Return how many cookies and passwords are encrypted, by the prefix that says how; those in the clear do not count."""
+    counts: dict[str, int] = {}
+    for database in _databases(user_data_dir):
+        column = _ENCRYPTED.get(database.name)
+        if column is None:
+            continue
+        table, value = column
+        query = f"SELECT substr({value}, 1, 3), count(*) FROM {table} WHERE length({value}) > 0 GROUP BY 1"  # noqa: S608
+        with contextlib.suppress(sqlite3.Error, OSError), _opened(database, user_data_dir) as connection:
+            for found, count in connection.execute(query):
+                prefix = bytes(found).decode("ascii", "replace") if isinstance(found, bytes) else str(found)
+                counts[prefix] = counts.get(prefix, 0) + int(count)
+    return dict(sorted(counts.items()))
+
+
 def _databases(user_data_dir: Path) -> list[Path]:
     candidates = [*user_data_dir.glob("*/*"), *user_data_dir.glob("*/Network/*")]
     return sorted(path for path in candidates if path.name in _DATABASES and path.is_file())
@@ -128,7 +145,8 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _of_database(database: Path, root: Path) -> list[str]:
+def of_database(database: Path, root: Path) -> list[str]:
+    """Return what is wrong with a database, with its path relative to ``root``; empty if nothing is."""
     name = database.relative_to(root)
     try:
         with _opened(database, root) as connection:
@@ -140,7 +158,8 @@ def _of_database(database: Path, root: Path) -> list[str]:
     return [] if rows == ["ok"] else [f"{name}: {rows[0] if rows else 'quick_check said nothing'}"]
 
 
-def _of_json(path: Path, root: Path) -> list[str]:
+def of_json(path: Path, root: Path) -> list[str]:
+    """Return what is wrong with a JSON file, with its path relative to ``root``; empty if nothing is, or it is missing."""
     try:
         data = durable.bytes_of(path)
         if data is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +12,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.display import needs_display
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WITHIN = 60.0
@@ -31,24 +32,6 @@ async def two(ctx):
 """
 
 pytestmark = pytest.mark.browser
-needs_display = pytest.mark.skipif(
-    shutil.which("Xvfb") is None or not any(map(shutil.which, ("chromium", "google-chrome", "microsoft-edge"))),
-    reason="needs Xvfb and a browser with windows: apt-get install xvfb chromium",
-)
-
-
-@pytest.fixture(scope="module")
-def display():
-    """A display of our own."""
-    read, write = os.pipe()
-    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1024x768x24", "-nolisten", "tcp"]
-    server = subprocess.Popen(command, pass_fds=[write], stderr=subprocess.DEVNULL)
-    os.close(write)
-    with os.fdopen(read) as said:
-        number = said.readline().strip()
-    yield f":{number}"
-    server.terminate()
-    server.wait(10)
 
 
 class Run:

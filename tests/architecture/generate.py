@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from core.cli import queue_shown
+from core.cli import profile_archive_shown, queue_shown
 from core.cli.config import ConfigReport
 from core.cli.config_failures import ShownPolicies
 from core.cli.flow_check import FlowReport
@@ -46,6 +46,7 @@ SCHEMAS = {
     "doctor": CheckUp,
     "gc": Collection,
     "identity-show": Identity,
+    "profile-archive": profile_archive_shown.ShownArchive,
     "queue-add": queue_shown.ShownAdded,
     "queue-change": queue_shown.ShownChange,
     "queue-list": queue_shown.ShownJobs,

@@ -1,4 +1,6 @@
-"""A web site of one page, for tests that need a login: ``/login`` sets a cookie and localStorage, ``/whoami`` says who asks."""
+"""A web site for tests that need a login: ``/login`` sets cookies and localStorage, ``/whoami`` says who asks, ``/receipt``
+downloads a file.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LOGIN = b"<!doctype html><p>in</p><script>localStorage.setItem('token', 'stored')</script>"
+_RECEIPT = (
+    b"<!doctype html><a href='data:text/plain,paid' download=receipt.txt></a><script>document.links[0].click()</script>"
+)
+_PAGES = {"/login": _LOGIN, "/receipt": _RECEIPT}
 
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        if self.path == "/login":
-            body = _LOGIN
-        else:
-            body = f"<!doctype html><p id=who>{self.headers.get('Cookie', 'nobody')}</p>".encode()
+        who = f"<!doctype html><p id=who>{self.headers.get('Cookie', 'nobody')}</p>".encode()
+        body = _PAGES.get(self.path, who)
         self.send_response(200)
         if self.path == "/login":
             self.send_header("Set-Cookie", "sid=persistent; Max-Age=86400; Path=/")

@@ -160,6 +160,21 @@ def test_a_stale_record_does_not_hold_the_lock(state_dir):
         assert locks.holder("a").pid == os.getpid()
 
 
+def test_a_holder_that_was_killed_leaves_no_profile(state_dir):
+    """A directory with nothing but its record goes with the next holder; one with anything in it stays."""
+    locks = FileProfileLocks(state_dir, ManualClock())
+    for name in ("a", "b"):
+        (state_dir / "profiles" / name).mkdir(parents=True)
+        (state_dir / "profiles" / name / ".lock").write_text("{}")
+        (state_dir / "profiles" / name / f"..lock.{'0' * 16}.ostler-tmp").touch()
+    (state_dir / "profiles/b/metadata.json").write_text("{}")
+    for name in ("a", "b"):
+        with locks.hold(name, "worker"):
+            pass
+    assert [path.name for path in (state_dir / "profiles").iterdir()] == ["b"]
+    assert [path.name for path in (state_dir / "profiles/b").iterdir()] == ["metadata.json"]
+
+
 def test_what_the_holder_started_does_not_hold_the_lock(state_dir):
     """A grandchild that inherits all descriptors and outlives a SIGKILLed holder does not keep the profile held."""
     locks = FileProfileLocks(state_dir, ManualClock())

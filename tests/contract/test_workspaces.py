@@ -193,6 +193,30 @@ def test_a_snapshot_saves_and_keeps_the_workspace(store):
     assert store.read(store.workspaces.acquire("anna", 2, template=None)) == "then"
 
 
+def test_a_throwaway_is_nobodys_work(store):
+    """It shows what was saved last; after a kill nobody goes on with it, and the crashed attempt's own data is still there."""
+    first = store.workspaces.acquire("anna", 1, template=None)
+    store.write(first, "saved")
+    store.workspaces.save_back(first)
+    crashed = store.workspaces.acquire("anna", 2, template=None)
+    store.workspaces.mark_in_use(crashed, "Chromium", "156.0")
+    store.write(crashed, "half")
+    look = store.workspaces.throwaway("anna", 3, template=None)
+    assert (look.receipt.source, store.read(look), look.rebuilt) == ("profile", "saved", True)
+    store.write(look, "looked at")
+    fourth = store.workspaces.acquire("anna", 4, template=None)
+    assert (fourth.receipt.source, store.read(fourth)) == ("crashed", "half")
+    assert store.workspaces.discard_profile("anna") == 1
+
+
+def test_a_throwaway_leaves_no_trace(store):
+    """Discarded, the next copy is as if it had never been; a new profile's starts as any other."""
+    look = store.workspaces.throwaway("anna", 1, template=store.template("t"))
+    assert (look.receipt.source, store.read(look)) == ("template", "t")
+    store.workspaces.discard(look)
+    assert store.workspaces.acquire("anna", 1, template=None).receipt.source == "empty"
+
+
 def test_a_rebuild_starts_from_the_source(store):
     """The same place, the source's data, and the login state must be restored."""
     template = store.template("t")

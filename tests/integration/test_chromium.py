@@ -18,7 +18,7 @@ from core.browser.port import BrowserRequest
 from core.errors import BrowserError, BrowserLaunchFailed, BrowserLost
 from tests.children import site
 from workers.browser import discover, process_tree
-from workers.browser.chromium import ChromiumProvider, ChromiumSettings, proxy_settings
+from workers.browser.chromium import ChromiumProvider, ChromiumSettings
 
 pytestmark = pytest.mark.browser
 
@@ -243,6 +243,18 @@ async def test_a_mobile_profile_says_so_honestly(provider, request_for, origin):
         assert await page.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone") == "Europe/Berlin"
 
 
+async def test_a_profiles_settings_reach_its_pages(provider, request_for, origin):
+    """The size of a page, the colour scheme and the extra headers are the profile's."""
+    request = request_for(viewport=(640, 360), color_scheme="dark", extra_headers={"X-Desk": "support"})
+    async with provider.open(request) as browser:
+        page = await browser.page()
+        async with page.expect_request(f"{origin}/whoami") as asked:
+            await page.goto(f"{origin}/whoami")
+        assert (await (await asked.value).all_headers())["x-desk"] == "support"
+        assert await page.evaluate("[innerWidth, innerHeight]") == [640, 360]
+        assert await page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+
+
 async def test_a_browser_that_is_none_is_named(state_dir: Path, request_for):
     """An executable that is no browser is refused before the driver is started."""
     provider = ChromiumProvider(ChromiumSettings(state_dir=state_dir, environ=dict(os.environ), browser="/bin/true"))
@@ -259,17 +271,6 @@ def test_a_browser_is_found_also_where_paths_are_long(tmp_path: Path):
     assert found.version
     assert discover.discover(wanted) == found
     assert [path.name for path in state_dir.iterdir()] == [discover.MEMORY]
-
-
-def test_a_proxy_is_split_so_that_its_password_is_in_no_argv():
-    """The server is apart from the credentials, which are decoded; what is no URL is refused without quoting it."""
-    assert proxy_settings("http://me:p%40ss@proxy.example:8080") == {
-        "server": "http://proxy.example:8080", "username": "me", "password": "p@ss",
-    }  # fmt: skip
-    assert proxy_settings("proxy.example:3128") == {"server": "http://proxy.example:3128"}
-    with pytest.raises(BrowserError) as caught:
-        proxy_settings("http://me:secret@:99999")
-    assert "secret" not in str(caught.value)
 
 
 def _driver_arguments() -> list[bytes]:

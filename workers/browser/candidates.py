@@ -38,15 +38,18 @@ def is_headless_shell(executable: str) -> bool:
     return "headless-shell" in name or "headless_shell" in name
 
 
-def found(environ: Mapping[str, str], *, headed: bool) -> list[str]:
-    """Return the executables that exist, each once: headless shells (unless windows are wanted), then the others."""
+def found(environ: Mapping[str, str], *, headed: bool, extensions: bool = False) -> list[str]:
+    """Return the executables that exist, each once.
+
+    Headless shells, the light ones, come first; last where extensions are wanted, and not at all where windows are.
+    """
     names = _WITH_WINDOWS if headed else (*_SHELLS, *_WITH_WINDOWS)
     search = environ.get("PATH")
     paths = [path for name in names if (path := shutil.which(name, path=search))]
     paths += [str(place) for place in (*_in_usual_places(environ), *_of_playwright(environ)) if place.is_file()]
     if headed:
         paths = [path for path in paths if not is_headless_shell(path)]
-    paths.sort(key=lambda path: not is_headless_shell(path))
+    paths.sort(key=lambda path: is_headless_shell(path) == extensions)
     unique: dict[str, str] = {}
     for path in paths:
         unique.setdefault(str(Path(path).resolve()), path)

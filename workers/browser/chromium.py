@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import secrets
-import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 import anyio
 import msgspec
@@ -21,8 +19,11 @@ from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import async_playwright
 
 from core.errors import BrowserError, BrowserLaunchFailed, BrowserLost, BrowserRefused, CapabilityMismatch
-from workers.browser import discover, environment, process_tree
+from workers.browser import discover, environment, extensions, process_tree
+from workers.browser.ending import Ending
+from workers.browser.extensions import Extension
 from workers.browser.opened import OpenedBrowser
+from workers.browser.options import context_options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from core.browser.port import BrowserRequest
 
 _DRIVER = "OSTLER_DRIVER"
-_MOBILE = "Pixel 7"
 _LEVELDB_LOCK = Path("Default", "Local Storage", "leveldb", "LOCK")
 _DRIVER_LIMIT = 20.0
 _CAPABILITY_LIMIT = 10.0
@@ -66,13 +66,29 @@ class ChromiumSettings(msgspec.Struct, frozen=True, kw_only=True):
     launch_timeout: float = 30.0
 
 
+class _Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known before a browser starts.
+
+    Attributes:
+        found: which one it will be.
+        installed: the extensions in its data.
+        ending: will say how it ended.
+    """
+
+    found: discover.Found
+    installed: list[Extension]
+    ending: Ending
+
+
 class _Run:
     """One driver and one browser: what is known of them so far, for whoever has to end them."""
 
-    def __init__(self, request: BrowserRequest) -> None:
+    def __init__(self, request: BrowserRequest, plan: _Plan) -> None:
         self.request = request
+        self.plan = plan
         self.token = secrets.token_hex(16)
         self.manager = async_playwright()
+        self.browser: OpenedBrowser | None = None
         self.context: Any = None
         self.members: set[process_tree.Process] = set()
         self.main: process_tree.Process | None = None
@@ -97,10 +113,9 @@ class ChromiumProvider:
             BrowserNotFound, BrowserLaunchFailed, CapabilityMismatch: nothing is left running.
             BrowserLost: at the end, when the scope ended well but the browser did not: its data may not all be on disk.
         """
-        found = await asyncio.to_thread(self._find, request)
-        run = _Run(request)
+        run = _Run(request, await asyncio.to_thread(self._plan, request))
         try:
-            browser = await self._start(run, found)
+            run.browser = browser = await self._start(run)
             watcher = asyncio.create_task(browser.watch())
             try:
                 yield browser
@@ -118,27 +133,29 @@ class ChromiumProvider:
         if left:
             raise BrowserLost(f"processes {sorted(process.pid for process in left)} could not be ended")
         if not run.clean:
-            raise BrowserLost("the browser did not close by itself in time and was killed")
+            raise BrowserLost("the browser did not close in order: it crashed, or was killed")
 
-    def _find(self, request: BrowserRequest) -> discover.Found:
+    def _plan(self, request: BrowserRequest) -> _Plan:
         settings = self._settings
         for directory in (request.user_data_dir, request.temp_dir, request.downloads_dir):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if request.headed and sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(settings.environ):
+        if request.headed and not environment.has_display(settings.environ):
             raise BrowserRefused(
                 settings.browser or "the browser", "there is no display; leave out --headed, or use xvfb-run"
             )
+        installed = extensions.installed(request.user_data_dir)
         wanted = discover.Wanted(
             state_dir=settings.state_dir,
             environ=settings.environ,
-            browser=settings.browser,
+            browser=request.executable or settings.browser,
             headed=request.headed,
             sandbox=settings.sandbox,
+            extensions=bool(installed),
         )
-        return discover.discover(wanted)
+        return _Plan(found=discover.discover(wanted), installed=installed, ending=Ending(request.user_data_dir))
 
-    async def _start(self, run: _Run, found: discover.Found) -> OpenedBrowser:
-        request = run.request
+    async def _start(self, run: _Run) -> OpenedBrowser:
+        request, found, installed = run.request, run.plan.found, run.plan.installed
         env = environment.with_temp_dir(self._settings.environ, request.temp_dir)
         playwright = await self._start_driver(run, env)
         driver = next(iter(await asyncio.to_thread(run.drivers)), None)
@@ -153,10 +170,12 @@ class ChromiumProvider:
                 handle_sighup=False,
                 env=dict(env),
                 args=list(_ARGUMENTS),
+                # Playwright's own habit; left out only where there are any, it would slow every start down
+                ignore_default_args=["--disable-extensions"] if installed else None,
                 accept_downloads=True,
                 downloads_path=request.downloads_dir,
                 timeout=self._settings.launch_timeout * 1000,
-                **_options(request, playwright, found.version),
+                **context_options(request, playwright.devices, found.version),
             )
         except PlaywrightError as exc:
             reason = _reason(exc.message)
@@ -166,7 +185,16 @@ class ChromiumProvider:
         run.members = await asyncio.to_thread(process_tree.of_browser, request.user_data_dir)
         context.set_default_timeout(request.action_timeout * 1000)
         version = context.browser.version if context.browser is not None else found.version
-        browser = OpenedBrowser(context, found.name, version, main=main, driver=driver)
+        idle = [extension.name for extension in installed if found.headless_shell or not extension.is_there]
+        browser = OpenedBrowser(
+            context,
+            found.name,
+            version,
+            executable=found.executable,
+            main=main,
+            driver=driver,
+            idle_extensions=tuple(idle),
+        )
         await self._restore(request, context)
         return browser
 
@@ -218,6 +246,12 @@ class ChromiumProvider:
         """End the context, the driver and the tree, each within its time; return what is left, normally nothing."""
         request = run.request
         members = await asyncio.to_thread(process_tree.of_browser, request.user_data_dir, run.members)
+        went = run.browser is not None and run.browser.lost.is_set()
+        if went:
+            # it still writes what it has, and a driver that is told to end would kill it
+            outlasting = partial(process_tree.outlasting, request.user_data_dir, members)
+            wait = outlasting if process_tree.is_known() else run.plan.ending.wait
+            await asyncio.to_thread(wait, request.close_timeout)
         drivers = await asyncio.to_thread(run.drivers)
         closed = driver_killed = False
         if run.context is not None:
@@ -237,6 +271,8 @@ class ChromiumProvider:
             process_tree.end, request.user_data_dir, members, grace=_GRACE, limit=_END_LIMIT
         )
         run.clean = closed or (driver_killed and run.main not in killed)
+        if went:
+            run.clean = await asyncio.to_thread(run.plan.ending.was_in_order)
         return left
 
 
@@ -256,50 +292,6 @@ async def _settle(task: asyncio.Future[Any]) -> None:
         await asyncio.wait({task}, timeout=1.0)
     if task.done() and not task.cancelled():
         task.exception()
-
-
-def _options(request: BrowserRequest, playwright: Any, version: str) -> dict[str, Any]:
-    """Return what makes this browser the profile's: device class, language, time zone, proxy. Nothing pretends."""
-    options: dict[str, Any] = {}
-    if request.device == "mobile":
-        options |= {
-            name: value for name, value in playwright.devices[_MOBILE].items() if name != "default_browser_type"
-        }
-        if version:
-            # the descriptor's user agent names the version that Playwright was built for, not the one that runs
-            major = version.partition(".")[0]
-            options["user_agent"] = re.sub(r"Chrome/[\d.]+", f"Chrome/{major}.0.0.0", options["user_agent"])
-    elif request.headed:
-        options["no_viewport"] = True
-    if request.locale:
-        options["locale"] = request.locale
-    if request.timezone:
-        options["timezone_id"] = request.timezone
-    if request.proxy:
-        options["proxy"] = proxy_settings(request.proxy)
-    return options
-
-
-def proxy_settings(url: str) -> dict[str, str]:
-    """Return a proxy's URL as Playwright wants it: the credentials apart from the server, so that they are in no argv.
-
-    Raises:
-        BrowserError: not a URL with a host; the message does not quote it.
-    """
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    try:
-        port = parts.port
-    except ValueError:
-        port = -1
-    if not parts.hostname or port == -1:
-        raise BrowserError("the proxy is not a URL like http://user:password@host:port")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    settings = {"server": f"{parts.scheme}://{host}" + (f":{port}" if port is not None else "")}
-    if parts.username:
-        settings["username"] = unquote(parts.username)
-    if parts.password:
-        settings["password"] = unquote(parts.password)
-    return settings
 
 
 def _reason(message: str) -> str:

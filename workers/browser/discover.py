@@ -74,6 +74,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         browser: executable; None to choose.
         headed: it must be able to show windows.
         sandbox: None for "on, unless the user is root".
+        extensions: rather one that runs extensions, which a headless shell does not.
     """
 
     state_dir: Path
@@ -81,6 +82,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     browser: str | None = None
     headed: bool = False
     sandbox: bool | None = None
+    extensions: bool = False
 
     @property
     def sandboxed(self) -> bool:
@@ -103,6 +105,9 @@ def discover(wanted: Wanted) -> Found:
     """
     if wanted.sandbox and _is_root():
         raise BrowserRefused(wanted.browser or "the browser", ROOT_FIX)
+    if wanted.headed and wanted.browser is not None and candidates.is_headless_shell(wanted.browser):
+        reason = "a headless shell cannot show windows; name another browser, or do without a window"
+        raise BrowserRefused(wanted.browser, reason)
     memory = wanted.state_dir / MEMORY
     known = _remembered(memory)
     key = _key(wanted)
@@ -112,7 +117,8 @@ def discover(wanted: Wanted) -> Found:
     found = _asked_for(wanted.browser, wanted) if wanted.browser is not None else _first_that_works(wanted)
     stamp = _stamp(found.executable)
     if stamp is not None:
-        known[key] = _Known(found=found, mtime=stamp[0], size=stamp[1])
+        by_name = _key(msgspec.structs.replace(wanted, browser=found.executable))
+        known[key] = known[by_name] = _Known(found=found, mtime=stamp[0], size=stamp[1])
         durable.write_bytes(memory, msgspec.json.encode(known), fsync=False)
     return found
 
@@ -121,8 +127,6 @@ def _asked_for(browser: str, wanted: Wanted) -> Found:
     path = shutil.which(browser, path=wanted.environ.get("PATH"))
     if path is None:
         raise BrowserNotFound(f"{browser} is not an executable; {_NOT_FOUND}")
-    if wanted.headed and candidates.is_headless_shell(path):
-        raise BrowserRefused(path, "a headless shell cannot show windows; name another browser, or leave out --headed")
     reason = _probe(path, wanted, sandbox=wanted.sandboxed)
     if reason is not None:
         raise BrowserRefused(path, reason)
@@ -132,7 +136,7 @@ def _asked_for(browser: str, wanted: Wanted) -> Found:
 def _first_that_works(wanted: Wanted) -> Found:
     reasons = []
     unsandboxed = None
-    for path in candidates.found(wanted.environ, headed=wanted.headed):
+    for path in candidates.found(wanted.environ, headed=wanted.headed, extensions=wanted.extensions):
         reason = _probe(path, wanted, sandbox=wanted.sandboxed)
         if reason is None:
             return _describe(path, wanted)
@@ -228,7 +232,9 @@ def _remembered(memory: Path) -> dict[str, _Known]:
 
 def _key(wanted: Wanted) -> str:
     uid = os.getuid() if hasattr(os, "getuid") else 0
-    return f"{wanted.browser or 'any'}|headed={wanted.headed}|sandbox={wanted.sandboxed}|uid={uid}"
+    # one that is named is tried the same way, whatever it is wanted for
+    which = wanted.browser or f"any|headed={wanted.headed}|extensions={wanted.extensions}"
+    return f"{which}|sandbox={wanted.sandboxed}|uid={uid}"
 
 
 def _stamp(executable: str) -> tuple[int, int] | None:

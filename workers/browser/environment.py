@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ _NAMES = frozenset(
         "OSTLER_ATTEMPT",
     }
 )  # fmt: skip
+
+
+def has_display(environ: Mapping[str, str]) -> bool:
+    """Whether windows can be shown; the variables count on Linux only."""
+    return sys.platform != "linux" or bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"))
 
 
 def cleaned(environ: Mapping[str, str]) -> dict[str, str]:

@@ -12,9 +12,10 @@ from playwright.async_api import Error as PlaywrightError
 from core.errors import BrowserLost
 from core.state.port import LoginState
 from workers.browser import login, process_tree
+from workers.browser.origins import stand_at
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Sequence
 
 T = TypeVar("T")
 
@@ -40,14 +41,18 @@ class OpenedBrowser:
         name: str,
         version: str,
         *,
+        executable: str,
         main: process_tree.Process | None,
         driver: process_tree.Process | None,
+        idle_extensions: tuple[str, ...] = (),
     ) -> None:
         self._context = context
         self._name = name
         self._version = version
+        self._executable = executable
         self._main = main
         self._driver = driver
+        self._idle_extensions = idle_extensions
         self._watched = [process for process in (main, driver) if process is not None]
         self._lost = anyio.Event()
         self.closing = False
@@ -64,9 +69,19 @@ class OpenedBrowser:
         return self._version
 
     @property
+    def executable(self) -> str:
+        """Absolute path."""
+        return self._executable
+
+    @property
     def pid(self) -> int | None:
         """The main process, where it can be known."""
         return self._main.pid if self._main is not None else None
+
+    @property
+    def idle_extensions(self) -> tuple[str, ...]:
+        """Names of the extensions in its data that it does not run."""
+        return self._idle_extensions
 
     @property
     def context(self) -> Any:
@@ -95,6 +110,10 @@ class OpenedBrowser:
         for other in others:
             await self._answer(_PAGE_LIMIT, "closing a page", other.close())
         return page
+
+    async def stand_at(self, origins: Sequence[str], seconds: float) -> list[str]:
+        """Open a page at each origin; see the port."""
+        return await stand_at(self._context, origins, seconds)
 
     async def export(self, level: str, previous: LoginState | None, now: float) -> LoginState:
         """Export the login state; see the port. A page that does not answer in time keeps what was exported before."""

@@ -120,6 +120,16 @@ def kill(process: Process) -> None:
         return
 
 
+def outlasting(user_data_dir: Path, known: set[Process], seconds: float) -> set[Process]:
+    """Wait until a browser has ended by itself, at most this long; return what is still there."""
+    deadline = time.monotonic() + seconds
+    members = of_browser(user_data_dir, known)
+    while members and time.monotonic() < deadline:
+        time.sleep(_PAUSE)
+        members = of_browser(user_data_dir, members)
+    return members
+
+
 def end(user_data_dir: Path, known: set[Process], *, grace: float, limit: float) -> tuple[set[Process], set[Process]]:
     """End a browser whose driver is gone, and return when it is.
 
@@ -132,11 +142,7 @@ def end(user_data_dir: Path, known: set[Process], *, grace: float, limit: float)
     Returns:
         What is still there after all, normally nothing; and what had to be killed.
     """
-    deadline = time.monotonic() + grace
-    members = of_browser(user_data_dir, known)
-    while members and time.monotonic() < deadline:
-        time.sleep(_PAUSE)
-        members = of_browser(user_data_dir, members)
+    members = outlasting(user_data_dir, known, grace)
     deadline = time.monotonic() + limit
     killed: set[Process] = set()
     while members:

@@ -11,7 +11,7 @@ from core.errors import BrowserLost
 from core.state.port import LoginState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from core.browser.port import BrowserRequest
@@ -94,7 +94,9 @@ class ScriptedBrowser:
 
     name = "Scripted"
     version = "1.0.0"
+    executable = "scripted"
     pid = None
+    idle_extensions: tuple[str, ...] = ()
 
     def __init__(self, context: ScriptedContext) -> None:
         self.context = context
@@ -119,6 +121,12 @@ class ScriptedBrowser:
         for other in others:
             await other.close()
         return page
+
+    async def stand_at(self, origins: Sequence[str], _seconds: float) -> list[str]:
+        """Open a page at each origin."""
+        for origin in origins:
+            await (await self.context.new_page()).goto(f"{origin}/")
+        return []
 
     async def export(self, level: str, previous: LoginState | None, now: float) -> LoginState:
         """Export the login state, merged by origin with ``previous``."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import filecmp
 import os
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import anyio.to_thread
 
 from core import durable
@@ -43,13 +45,15 @@ class Files:
     async def settle(self, download: Any) -> Path:
         """Keep a Playwright ``Download``, 0600, under its own name or the next free one; the same again is kept once."""
         name = safe_name(download.suggested_filename, "download")
-        partial_file = self.downloads_dir / f".{name}.partial"
+        # a person may download two files of one name at a time
+        partial_file = self.downloads_dir / f".{name}.{secrets.token_hex(4)}.partial"
         await anyio.to_thread.run_sync(durable.ensure_directory, self.downloads_dir)
         try:
             await download.save_as(partial_file)
             return await anyio.to_thread.run_sync(_settle, partial_file, self.downloads_dir, name)
         finally:
-            await anyio.to_thread.run_sync(partial(partial_file.unlink, missing_ok=True))
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(partial(partial_file.unlink, missing_ok=True))
 
     async def keep(self, step: str, name: str, data: str | bytes) -> Path:
         """Keep an artifact. What is UTF-8 is redacted; other bytes are kept as they are, and said to be sensitive.

@@ -15,6 +15,7 @@ from core.domain.session import (
     reset,
     secrets_of,
     unmet,
+    without_secrets,
 )
 
 LOG_IN = StepSpec(name="log in")
@@ -130,3 +131,34 @@ def test_a_session_survives_its_file_format():
     """What is written is what is read."""
     state = SessionState(profile_id="p", identity=Identity(password="x", extra={"n": [1, {"k": None}]}))
     assert msgspec.json.decode(msgspec.json.encode(state), type=SessionState) == state
+
+
+def test_without_secrets_nothing_secret_is_left():
+    """What has a secret's name, holds one, or shows its value is gone and named; the rest, and the original, are as they were."""
+    whole = SessionState(
+        profile_id="p",
+        completion_flags={"mail_created": True},
+        login_generation=3,
+        identity=Identity(
+            email="a@example.org",
+            password="hunter22",
+            extra={"mail": {"api_key": "k-123456", "user": "anna"}, "backup": [{"token": "t-1"}], "town": "Bern"},
+        ),
+        outputs={"order": 17, "note": ["typed hunter22"], "hunter22": 1, "who": [{"hunter22": ["x"]}], "done": True},
+        remembered={"shop": {"cart": ["c", 7], "secret": "zz"}},
+    )
+    before = msgspec.json.encode(whole)
+    clean, missing = without_secrets(whole, lambda text: "hunter22" in text)
+    assert msgspec.json.encode(whole) == before
+    assert missing == [
+        "identity.password", "identity.extra.mail.api_key", "identity.extra.backup", "outputs.note",
+        "outputs.(a name that is secret)", "outputs.who", "remembered.shop.secret",
+    ]  # fmt: skip
+    assert clean == SessionState(
+        profile_id="p",
+        completion_flags={"mail_created": True},
+        login_generation=3,
+        identity=Identity(email="a@example.org", extra={"mail": {"user": "anna"}, "town": "Bern"}),
+        outputs={"order": 17, "done": True},
+        remembered={"shop": {"cart": ["c", 7]}},
+    )

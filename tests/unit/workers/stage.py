@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from core.clock import ManualClock
-from core.domain.messages import Hello, WorkerSettings
+from core.domain.messages import Hello, Visit, WorkerSettings
 from core.domain.model import JobSpec, ProcessStamp
 from core.errors import BrowserLost
 from core.profiles.memory import MemoryProfileLocks, MemoryProfileStore
@@ -20,10 +21,10 @@ from core.workspaces.memory import MemoryWorkspaces
 from workers.record import Stores
 from workers.runner import Ports, run
 from workers.scripted import MemoryArtifacts, ScriptedControl
+from workers.visit import visit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from core.browser.port import BrowserRequest
     from core.domain.outcome import Outcome
@@ -72,6 +73,11 @@ class Page:
     def is_closed(self) -> bool:
         return False
 
+    async def goto(self, url: str) -> None:
+        if "unreachable" in url:
+            raise OSError("net::ERR_NAME_NOT_RESOLVED")
+        self.url = url
+
     async def pause(self) -> None:
         self.paused += 1
 
@@ -118,6 +124,9 @@ class BrowserContext:
     def on(self, event: str, listener: Any) -> None:
         self._listeners.setdefault(event, []).append(listener)
 
+    def remove_listener(self, event: str, listener: Any) -> None:
+        self._listeners[event].remove(listener)
+
     def tell(self, event: str, what: Any) -> None:
         for listener in self._listeners[event]:
             listener(what)
@@ -130,16 +139,19 @@ class Browser:
     """An open browser of the script."""
 
     name = "Scripted"
+    executable = "scripted"
     pid = None
 
     def __init__(self, script: Browsers) -> None:
         self._script = script
         self.version = script.version
         self.context: Any = BrowserContext()
+        self.context.jar = list(script.jar)
         self.lost = anyio.Event()
         self.driver_died = False
         self.pages = self.context.pages
         self.pages.append(Page(context=self.context))
+        self.idle_extensions = script.idle_extensions
 
     async def page(self) -> Page:
         return self.pages[-1]
@@ -153,8 +165,17 @@ class Browser:
         if self.lost.is_set():
             raise BrowserLost("gone")
         self._script.exports.append(level)
+        if self._script.unanswered:
+            raise self._script.unanswered.popleft()
         cookies = [{"name": "n", "value": str(len(self._script.exports))}]
-        return LoginState(cookies=cookies, level=level, exported_at=now)
+        if self.context.jar:
+            cookies = list(self.context.jar)
+        lacking = previous.unexportable if previous is not None and level == "cookies" else ()
+        return LoginState(cookies=cookies, level=level, exported_at=now, unexportable=lacking)
+
+    async def stand_at(self, origins: Sequence[str], _seconds: float) -> list[str]:
+        self.stood_at = list(origins)
+        return [origin for origin in origins if "unreachable" in origin]
 
 
 class Browsers:
@@ -165,8 +186,12 @@ class Browsers:
         self.requests: list[BrowserRequest] = []
         self.opened: list[Browser] = []
         self.exports: list[str] = []
+        self.jar: list[dict[str, Any]] = []
+        self.idle_extensions: tuple[str, ...] = ()
         self.closed = 0
         self.failures: deque[Exception] = deque()
+        self.at_close: deque[Exception] = deque()
+        self.unanswered: deque[Exception] = deque()
 
     @asynccontextmanager
     async def open(self, request: BrowserRequest) -> AsyncIterator[Browser]:
@@ -179,6 +204,17 @@ class Browsers:
             yield browser
         finally:
             self.closed += 1
+        if self.at_close:
+            raise self.at_close.popleft()
+
+
+def _hello(job: JobSpec, attempt: int, **settings: Any) -> Hello:
+    settings = {"state_dir": "/memory", "log_dir": "/memory/logs", **settings}
+    return Hello(job=job, attempt=attempt, nonce="nonce", settings=WorkerSettings(**settings))
+
+
+def _no_flow(path: str) -> Flow:
+    raise AssertionError(f"a visit loads no flow, and this one asked for {path!r}")
 
 
 class Theatre:
@@ -203,13 +239,17 @@ class Theatre:
     ) -> Outcome:
         """Run one attempt of a flow."""
         flow.name = flow.name or "test"
-        hello = Hello(
-            job=JobSpec(id="j1", profile_id=PROFILE, flow="/flows/test.py", params=params or {}),
-            attempt=attempt,
-            nonce="nonce",
-            settings=WorkerSettings(state_dir="/memory", log_dir="/memory/logs", **settings),
-        )
-        ports = Ports(
+        job = JobSpec(id="j1", profile_id=PROFILE, flow="/flows/test.py", params=params or {})
+        return await run(_hello(job, attempt, **settings), self._ports(lambda _: flow), STAMP)
+
+    async def visit(self, *, template: Path | None = None, state_dir: Path = Path("/memory"), **wanted: Any) -> Outcome:
+        """Let a person use the profile; no flow is loaded."""
+        job = JobSpec(id=PROFILE, profile_id=PROFILE, flow="", template=str(template) if template else None)
+        hello = _hello(job, 1, state_dir=str(state_dir), headed=True, visit=Visit(**wanted))
+        return await visit(hello, self._ports(_no_flow), STAMP)
+
+    def _ports(self, load_flow: Callable[[str], Flow]) -> Ports:
+        return Ports(
             locks=self.locks,
             profiles=self.profiles,
             stores=Stores(self.sessions, self.logins),
@@ -221,10 +261,9 @@ class Theatre:
             clock=self.clock,
             redactor=self.redactor,
             standing_fence=lambda _: 0,
-            load_flow=lambda _: flow,
+            load_flow=load_flow,
             oom_kills=lambda: self.oom_kills,
         )
-        return await run(hello, ports, STAMP)
 
     def again(self) -> ScriptedControl:
         """A new worker's channel."""

@@ -594,6 +594,15 @@ async def test_lost_login_is_restored_into_a_new_copy_once(theatre):
     assert [note.name for note in control.all(Note)][-2:] == ["workspace_ready", "workspace_rebuilt"]
 
 
+async def test_extensions_that_the_browser_does_not_run_are_named(theatre):
+    """The profile has some, the browser is a headless shell: the event says so, and the run goes on."""
+    theatre.browsers.idle_extensions = ("Marker",)
+    flow, _ = two_steps()
+    assert isinstance(await theatre.play(flow), Done)
+    (said,) = [note.data for note in theatre.control.all(Note) if note.name == "extensions_not_run"]
+    assert said["extensions"] == ["Marker"]
+
+
 async def test_login_that_cannot_be_restored_is_left_to_the_steps(theatre):
     """No login state, or one that does not help: the run says so, and the steps log in. One new copy is enough."""
     flow, ran = two_steps()

@@ -1,0 +1,3 @@
+chrome.runtime.sendMessage("how often?").then((times) => {
+  document.documentElement.dataset.marked = times;
+});
