@@ -306,6 +306,10 @@ def test_a_run_by_hand_needs_no_log(tmp_path):
     assert first.returncode == 0, first.stderr
     assert f"{tmp_path / 'logs' / 'anna.log'} cannot be followed: Is a directory\n" in first.stdout
     (tmp_path / "logs" / "anna.log").rmdir()
-    second = subprocess.run([*command, *here, "--from", EVIL], capture_output=True, text=True, check=False, timeout=60)
+    log = tmp_path / "logs" / "anna.log"
+    taken = f"import os; os.rename({str(log)!r}, {str(log)!r} + 'x'); os.mkdir({str(log)!r})"
+    flow.write_text(flow.read_text("utf-8").replace("print(", f"{taken}; print("), "utf-8")
+    second = subprocess.run([*command, *here, "--from", "one"], capture_output=True, text=True, check=False, timeout=60)
     assert second.returncode == 0, second.stderr
+    assert f"{log} cannot be followed: Is a directory\n" in second.stdout
     assert harmless(first.stdout + second.stdout + second.stderr)
