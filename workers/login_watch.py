@@ -100,6 +100,8 @@ class LoginWatch:
             add_cookies=cookies,
             headed=False,
             executable=executable,
+            # nobody is there who would want them to do something
+            extensions=False,
         )
         origins = list(self._origins)[-_MOST_ORIGINS:]
         whole: LoginState | None = None

@@ -37,6 +37,7 @@ class BrowserRequest(msgspec.Struct, frozen=True, kw_only=True):
         close_timeout: seconds a clean close may take.
         downloads_dir: where downloads go first.
         executable: this very browser; None: the provider chooses.
+        extensions: run those that are installed in the data.
     """
 
     user_data_dir: Path
@@ -56,6 +57,7 @@ class BrowserRequest(msgspec.Struct, frozen=True, kw_only=True):
     action_timeout: float = 10.0
     close_timeout: float = 5.0
     executable: str | None = None
+    extensions: bool = True
 
 
 class OpenBrowser(Protocol):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from core.domain.model import JobState
     from core.settings import Settings
 
-_HEADER = ("profile", "job", "outcome", "steps", "attempts", "time", "reason")
+_HEADER = ("profile", "job", "outcome", "steps", "attempts", "time", "code", "reason")
 _FORMULA = ("=", "+", "-", "@")
 
 
@@ -62,6 +62,7 @@ def _cells(row: ReportRow) -> tuple[str, ...]:
         f"{row.steps_done}/{row.steps_total}" if row.steps_total else "-",
         str(row.attempts),
         duration(row.seconds),
+        row.code or "-",
         row.reason,
     )
 

@@ -47,6 +47,9 @@ def _lines(status: Status) -> list[str]:
         f"queue         {said(status.jobs) or 'no jobs'}",
         f"last run      {_run(status.last_run, runs=status.orchestrator is not None)}",
     ]
+    if status.codes:
+        named = ", ".join(f"{number} {code}" for code, number in status.codes.items())
+        lines.insert(2, f"trouble       {named} (ostler explain JOB)")
     if status.running:
         header = ("profile", "pid", "time", "step", "steps", "")
         lines += ["", *columns([header, *(_row(running, status.at) for running in status.running)])]

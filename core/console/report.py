@@ -57,7 +57,8 @@ def footnotes(snapshot: Snapshot) -> list[str]:
     network = snapshot.network
     if network.requests:
         size = f"{network.bytes / 1e6:.1f} MB"
-        notes.append(f"network: {_number(network.requests, 'request')}, {network.failures} failed, {size}")
+        unknown = f", without {network.unmeasured} that were not measured" if network.unmeasured else ""
+        notes.append(f"network: {_number(network.requests, 'request')}, {network.failures} failed, {size}{unknown}")
     if snapshot.evidence:
         more = ", …" if len(snapshot.evidence_at) == KEPT_EVIDENCE < snapshot.evidence else ""
         places = ", ".join(map(one_line, snapshot.evidence_at))

@@ -62,11 +62,12 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NetworkTotal(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests, those that failed, and bytes both ways."""
+    """Requests, those that failed, bytes both ways, and requests whose bytes are not known."""
 
     requests: int = 0
     failures: int = 0
     bytes: int = 0
+    unmeasured: int = 0
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,6 +192,7 @@ def fold(snapshot: Snapshot, event: Event) -> Snapshot:  # noqa: C901, PLR0911, 
                 requests=now.network.requests + event.requests,
                 failures=now.network.failures + event.failures,
                 bytes=now.network.bytes + event.received + event.sent,
+                unmeasured=now.network.unmeasured + event.unmeasured,
             )
             return msgspec.structs.replace(now, network=total)
         case ev.ArtifactsKept(files=files):

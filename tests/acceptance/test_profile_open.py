@@ -106,7 +106,7 @@ def outputs(tmp_path: Path, profile: str = "anna") -> dict[str, object]:
 
 
 @needs_display
-def test_a_login_by_hand_is_there_in_a_run_and_survives_it(person, tmp_path, demo):
+def test_a_login_by_hand_is_there_in_a_run_and_survives_it_and_an_archive(person, tmp_path, demo):
     """Cookies that last, cookies of the session, localStorage and IndexedDB: nobody signs in a second time."""
     run(tmp_path, DEMO, demo)
     state = tmp_path / "state"
@@ -142,6 +142,15 @@ def test_a_login_by_hand_is_there_in_a_run_and_survives_it(person, tmp_path, dem
     for _ in range(2):
         run(tmp_path, TRACES, demo)
         assert {name: outputs(tmp_path)[name] for name in everything} == everything
+
+    elsewhere = tmp_path / "elsewhere"
+    for here, args in ((tmp_path, ["export", "anna", "--with-secrets"]), (elsewhere, ["import", "--as", "bert"])):
+        places = ["--state-dir", str(here / "state"), "--log-dir", str(here / "logs")]
+        command = [sys.executable, "-m", "core.cli.main", "profile", *args, str(tmp_path / "anna.zip"), *places]
+        done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=WITHIN, check=False)
+        assert done.returncode == 0, done.stderr
+    run(elsewhere, TRACES, demo, "bert")
+    assert {name: outputs(elsewhere, "bert")[name] for name in everything} == everything
     assert sign_ins(demo) == by_hand
 
 

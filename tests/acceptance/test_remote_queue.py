@@ -88,8 +88,12 @@ def test_a_queue_that_a_command_prints(fleet):
         (["--queue-command", "false"], "--queue-command: expected a command that succeeds, found exit code 1"),
         (["--queue-command", "cat", "queue.json"], "expected a queue argument or --queue-command, found both"),
         (
+            ["--queue-command", "cat", "--max-concurrent", "0"],
+            "--max-concurrent: expected a whole number, 1 to 1000, found",
+        ),
+        (
             ["--queue-command", "cat", "--watch-interval", "0"],
-            "watch-interval: expected a number of seconds, 1 to 604800, found",
+            "--watch-interval: expected a number of seconds, 1 to 604800, found",
         ),
     ],
 )

@@ -143,7 +143,7 @@ class ChromiumProvider:
             raise BrowserRefused(
                 settings.browser or "the browser", "there is no display; leave out --headed, or use xvfb-run"
             )
-        installed = extensions.installed(request.user_data_dir)
+        installed = extensions.installed(request.user_data_dir) if request.extensions else []
         wanted = discover.Wanted(
             state_dir=settings.state_dir,
             environ=settings.environ,

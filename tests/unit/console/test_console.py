@@ -66,7 +66,7 @@ def a_run(reason: str = "") -> list:
 
 def test_the_report_ends_with_the_network_and_the_evidence():
     """Sums of all attempts, and where to look: three places at most, each once."""
-    used = ev.NetworkUsed(at=104.0, requests=1200, failures=3, received=2_000_000, sent=500_000, **of())
+    used = ev.NetworkUsed(at=104.0, requests=1200, failures=3, received=2_000_000, sent=500_000, unmeasured=2, **of())
     kept = [
         ev.ArtifactsKept(
             at=106.0,
@@ -81,7 +81,7 @@ def test_the_report_ends_with_the_network_and_the_evidence():
     events = a_run()
     snapshot = folded([*events[:-1], used, used, *kept, events[-1]])
     assert as_lines(snapshot)[-3:-1] == [
-        "network: 2400 requests, 6 failed, 5.0 MB",
+        "network: 2400 requests, 6 failed, 5.0 MB, without 4 that were not measured",
         "evidence, below the state directory: artifacts/m1/1, artifacts/m2/1, artifacts/m3/1, …",
     ]
     assert any("2400 requests" in line for line in drawn(Group(*as_table(snapshot, 80))))

@@ -94,7 +94,7 @@ async def test_what_a_person_did_is_kept_when_they_close_the_window(theatre):
     shown, quiet = theatre.browsers.requests
     assert (shown.headed, shown.executable) == (True, None)
     # what lasts is on disk, and newer there than in any export
-    assert (quiet.headed, quiet.executable, quiet.restore) == (False, "scripted", None)
+    assert (quiet.headed, quiet.executable, quiet.restore, quiet.extensions) == (False, "scripted", None, False)
     assert quiet.add_cookies == (PASSING,)
     assert theatre.browsers.opened[1].stood_at == ["https://shop.example"]
     assert theatre.browsers.exports[-1] == "storage"
