@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from core.console.wording import OUTCOME, STYLE, duration, one_line, said
+from core.console.wording import OUTCOME, STYLE, duration, one_line, said, with_code
 from core.domain.model import TERMINAL, JobState
 from core.domain.snapshot import KEPT_EVIDENCE
 
@@ -131,5 +131,5 @@ def _cells(view: JobView) -> tuple[str, ...]:
         f"{view.steps_done}/{view.steps_total}" if view.steps_total else "-",
         str(view.attempts),
         duration(view.seconds),
-        one_line(view.reason),
+        with_code(view.code, view.reason),
     )

@@ -37,6 +37,11 @@ def one_line(text: str) -> str:
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
+def with_code(code: str, reason: str) -> str:
+    """Return a reason as one line, with the code of what went wrong before it, if there is one."""
+    return one_line(f"{code}: {reason}" if code and reason else reason)
+
+
 def duration(seconds: float) -> str:
     """Return ``m:ss``, or ``h:mm:ss`` from an hour on."""
     minutes, rest = divmod(max(round(seconds), 0), 60)

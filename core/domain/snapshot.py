@@ -40,6 +40,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
         seconds: what earlier attempts of this run took.
         outcome: how the last attempt ended.
         reason: why, for people; empty for done jobs.
+        code: what went wrong, as in docs/failures.md; empty if nothing.
         retry_at: epoch seconds, while it waits.
     """
 
@@ -58,6 +59,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     outcome: str = ""
     reason: str = ""
+    code: str = ""
     retry_at: float | None = None
 
 
@@ -306,6 +308,7 @@ def _attempt_ended(snapshot: Snapshot, event: ev.AttemptEnded) -> Snapshot:
         seconds=view.seconds + event.seconds,
         outcome=event.outcome,
         reason=event.reason,
+        code=event.code,
     )
     for name in ("running", "others", "done"):
         views = getattr(snapshot, name)
@@ -326,6 +329,7 @@ def _job_changed(snapshot: Snapshot, event: ev.JobChanged) -> Snapshot:
         steps_done=view.steps_done if view.steps_total else event.steps_done,
         steps_total=view.steps_total or event.steps_total,
         reason=event.reason,
+        code=event.code,
         retry_at=event.retry_at,
     )
     rest = _without(snapshot, event.job)

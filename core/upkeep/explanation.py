@@ -13,6 +13,7 @@ import msgspec
 
 from core.console.wording import duration, moment
 from core.domain import events as ev
+from core.domain.failure import Code
 from core.domain.model import TERMINAL, Counters, JobState
 from core.domain.outcome import ended
 from core.domain.policy import ClassifiedError, Cost, classified
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from core.domain.events import Event
-    from core.domain.failure import Code
     from core.domain.model import JobRecord
     from core.domain.retry import RetryPolicy
     from core.queue.port import PastAttempt
@@ -141,15 +141,27 @@ def explain(history: History, policy: RetryPolicy, now: float, *, runs: bool) ->
         profile_id=job.spec.profile_id,
         state=job.state,
         generation=job.generation,
-        says=_says(history, last, len(attempts), now),
+        says=_says(history, attempts, now, runs=runs),
         error=error,
         attempts=tuple(attempts),
         earlier=len(history.attempts) - len(of_now),
         next=_next(job, now, runs=runs),
         next_at=job.due_at if job.state in {JobState.WAITING, JobState.QUEUED} else None,
-        do=_do(job, last, error),
+        do=_do(job, last, error, runs=runs),
         missing=(*history.problems, *_missing(of_now, attempts)),
     )
+
+
+_OF_OUTCOME: dict[str, Code] = {
+    "crashed": Code.WORKER_KILLED,
+    "timed_out": Code.ATTEMPT_TIMEOUT,
+    "interrupted": Code.INTERRUPTED,
+    "busy": Code.PROFILE_BUSY,
+    "host_fault": Code.HOST_FAULT,
+    "needs_person": Code.NEEDS_PERSON,
+    "corrupt": Code.PROFILE_CORRUPT,
+    "rejected": Code.FLOW_INVALID,
+}
 
 
 class _Teller:
@@ -165,7 +177,7 @@ class _Teller:
         """Return all of them, told."""
         next_starts = [one.started_at for one in self._attempts[1:]]
         each = zip_longest(self._attempts, next_starts)
-        return [self._told(one, self._of(one, until), until) for one, until in each]
+        return [self._told(*self._completed(one, self._of(one, until)), until) for one, until in each]
 
     def _of(self, attempt: PastAttempt, until: float | None) -> list[Event]:
         """Return the events of an attempt: its number may have been another's, so its time decides, too."""
@@ -176,6 +188,14 @@ class _Teller:
             and attempt.started_at <= event.at
             and (until is None or event.at < until)
         ]
+
+    def _completed(self, attempt: PastAttempt, events: list[Event]) -> tuple[PastAttempt, list[Event]]:
+        """Return an attempt with a code and a reason, where an earlier version noted neither: its outcome and the log tell."""
+        if attempt.ended_at is None or attempt.code is not None or attempt.outcome == "done":
+            return attempt, events
+        code = _OF_OUTCOME.get(attempt.outcome or "", Code.UNKNOWN)
+        reason = next((event.reason for event in events if isinstance(event, ev.AttemptEnded)), "")
+        return msgspec.structs.replace(attempt, code=code, reason=reason), events
 
     def _told(self, attempt: PastAttempt, events: list[Event], until: float | None) -> ToldAttempt:
         mask, profile_id = self._history.mask, self._history.job.spec.profile_id
@@ -209,7 +229,7 @@ class _Teller:
         if attempt.ended_at is None:
             return "It goes on."
         if attempt.code is None:
-            return "The job is done." if attempt.outcome == "done" else "What went wrong is not noted."
+            return "The job is done."
         decision = decide(
             self._policy,
             self._counters,
@@ -287,15 +307,17 @@ def _notes(events: Iterable[Event], mask: Callable[[str], str]) -> Iterable[str]
                 pass
 
 
-def _says(history: History, last: ToldAttempt | None, attempts: int, now: float) -> str:  # noqa: PLR0911 - one for each state
-    job = history.job
+def _says(history: History, attempts: Sequence[ToldAttempt], now: float, *, runs: bool) -> str:  # noqa: PLR0911 - one for each state
+    job, last = history.job, attempts[-1] if attempts else None
     name, reason = job.spec.id, history.mask(job.reason)
-    tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+    tries = "1 attempt" if len(attempts) == 1 else f"{len(attempts)} attempts"
     place = f"in {last.step}" if last is not None and last.step else "at its beginning"
     why = f": {reason}" if reason else ""
     match job.state:
         case JobState.DONE:
             return f"{name} is done, after {tries} and {_lasting(job.run_seconds)}."
+        case JobState.PREPARED | JobState.RUNNING if not runs:
+            return f"{name} was cut off with its orchestrator {place}."
         case JobState.PREPARED | JobState.RUNNING if reason:
             return f"{name} waits for a person, with its browser open{why}."
         case JobState.PREPARED | JobState.RUNNING:
@@ -339,10 +361,10 @@ def _next(job: JobRecord, now: float, *, runs: bool) -> str:
             return "Nothing, by itself."
 
 
-def _do(job: JobRecord, last: ToldAttempt | None, error: ClassifiedError | None) -> str:
-    if job.state in {JobState.PREPARED, JobState.RUNNING} and job.reason:
-        return f"Do what it asks for, then: ostler ctl resume {job.spec.id}"
-    if job.state is JobState.PREPARED or job.state is JobState.RUNNING or error is None:
+def _do(job: JobRecord, last: ToldAttempt | None, error: ClassifiedError | None, *, runs: bool) -> str:
+    if job.state in {JobState.PREPARED, JobState.RUNNING}:
+        return f"Do what it asks for, then: ostler ctl resume {job.spec.id}" if job.reason and runs else ""
+    if error is None:
         return ""
     again = f" Then: ostler queue retry {job.spec.id}" if job.state in _ASK_AGAIN else ""
     kept = f" Evidence: {last.files[0]} …" if last is not None and last.files and job.state in TERMINAL else ""
@@ -355,4 +377,4 @@ def _missing(attempts: Sequence[PastAttempt], told: Sequence[ToldAttempt]) -> It
         if not story.told:
             yield f"The event log has nothing of attempt {attempt.number}, {moment(attempt.started_at)}: what is told of it is the queue's."
         elif attempt.ended_at is not None and attempt.code is None and attempt.outcome != "done":
-            yield f"An earlier version recorded attempt {attempt.number}, without what went wrong."
+            yield f"An earlier version recorded attempt {attempt.number}, without its code: what is told of it is a guess."

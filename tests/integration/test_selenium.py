@@ -58,9 +58,7 @@ def base(origin, tmp_path_factory):
     directory = tmp_path_factory.mktemp("base") / "profile"
     browser = driver([f"--user-data-dir={directory}", "--password-store=basic"])
     browser.get(f"{origin}/")
-    browser.execute_script(
-        "document.cookie = 'who=anna; max-age=86400; path=/'; localStorage.setItem('theme', 'dark')"
-    )
+    browser.execute_script("document.cookie = 'who=anna; max-age=86400; path=/'; localStorage.setItem('theme', 'dark')")
     browser.quit()
     return directory
 

@@ -181,7 +181,9 @@ def test_a_job_that_is_under_way():
         "the copy of the browser data was made anew: the login is not there", "the flow's check found no login",
     )  # fmt: skip
     cut = story(job(JobState.RUNNING), [past(1, outcome=None)], runs=False)
+    assert cut.says == "j1 was cut off with its orchestrator in pay."
     assert cut.next == "No orchestrator runs: the next start ends what is left of it, and goes on at no cost."
+    assert story(job(JobState.PREPARED, reason="look"), [], runs=False).do == ""
 
 
 def test_a_job_that_waits_for_a_person_with_its_browser_open():
@@ -211,18 +213,20 @@ def test_a_job_that_was_cut_off_with_its_orchestrator():
 
 def test_what_is_missing_is_said():
     """A log that was rotated away or cannot be read, and what an earlier version did not note; the queue's own word is told."""
-    attempts = [past(1, Code.SITE_DOWN), past(2, None, "crashed", generation=None), past(3, Code.SITE_DOWN)]
+    old = past(2, None, "crashed", generation=None, reason="")
+    attempts = [past(1, Code.SITE_DOWN), old, past(3, Code.SITE_DOWN)]
     found = story(
         job(JobState.FAILED, Code.SITE_DOWN), attempts, [*told(2), *told(3)], problems=("The log is no file.",)
     )
     assert found.missing == (
         "The log is no file.",
         "The event log has nothing of attempt 1, 1970-01-01 00:16:40Z: what is told of it is the queue's.",
-        "An earlier version recorded attempt 2, without what went wrong.",
+        "An earlier version recorded attempt 2, without its code: what is told of it is a guess.",
     )
     first, second, _ = found.attempts
     assert (first.told, first.step, first.error.technical_message) == (False, "", "reason 1")
-    assert (second.error, second.then) == (None, "What went wrong is not noted.")
+    assert (second.error.code, second.error.technical_message) == (Code.WORKER_KILLED, "r")
+    assert second.then.endswith("; it was crash 1 of 3 with nothing committed between.")
 
 
 def test_only_what_happened_since_it_was_asked_for_is_told():
