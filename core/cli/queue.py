@@ -13,6 +13,7 @@ from core.cli import queue_shown as shown
 from core.cli.command import add_command
 from core.cli.printing import print_json
 from core.cli.queue_feed import export, read_jobs
+from core.cli.state_dir import nothing_yet, queue_of
 from core.clock import SystemClock
 from core.domain.lifecycle import JobEvent
 from core.domain.model import JobState
@@ -21,6 +22,8 @@ from core.errors import BadInput, JobsRefused, Problem
 from core.queue.desk import SqliteDesk
 from core.queue.feed_schema import feed_schema_text
 from core.queue.header import refuse_foreign
+from core.queue.memory import MemoryStore
+from core.queue.memory_desk import MemoryDesk
 from core.queue.operating import allowed_states
 from core.queue.port import BY_HAND, Selection
 
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from core.cli.main import Command
+    from core.queue.port import QueueDesk
     from core.settings import Settings
 
 _LIMIT = 50
@@ -123,16 +127,15 @@ def _selection(arguments: argparse.Namespace, among: frozenset[JobState] = froze
 
 
 @contextlib.contextmanager
-def _desk(arguments: argparse.Namespace, settings: Settings, *, create: bool = False) -> Iterator[SqliteDesk]:
-    named = arguments.queue
-    path = settings.state_dir / "queue.db" if named is None else Path.cwd() / Path(named).expanduser()
-    if named is None and not create and not path.exists():
-        hint = "nothing was ever run or added there; another queue: --queue FILE"
-        found = f"none in {settings.state_dir}"
-        raise BadInput([Problem(place="queue", expected="a durable queue", found=found, hint=hint)])
-    if path.exists() or named is not None:
+def _desk(arguments: argparse.Namespace, settings: Settings, *, create: bool = False) -> Iterator[QueueDesk]:
+    """Give the queue that is meant; where there is none yet, one that has nothing in it."""
+    path = queue_of(settings) if arguments.queue is None else Path.cwd() / Path(arguments.queue).expanduser()
+    if path is None and not create:
+        yield MemoryDesk(MemoryStore())
+        return
+    if path is not None:
         refuse_foreign(path)
-    desk = SqliteDesk(path, create=create and named is None)
+    desk = SqliteDesk(path or settings.state_dir / "queue.db", create=path is None)
     try:
         yield desk
     finally:
@@ -158,7 +161,9 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     with _desk(arguments, settings) as desk:
         jobs = [shown.without_secrets(kept) for kept in desk.select(selection, int(arguments.limit) or None)]
         total = desk.count(selection)
-    return _print(arguments, shown.ShownJobs(jobs=jobs, total=total), shown.jobs_table(jobs, total))
+    is_new = arguments.queue is None and queue_of(settings) is None
+    lines = [nothing_yet(settings)] if is_new else shown.jobs_table(jobs, total)
+    return _print(arguments, shown.ShownJobs(jobs=jobs, total=total), lines)
 
 
 def _show(arguments: argparse.Namespace, settings: Settings) -> ExitCode:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.cli.command import add_command
 from core.cli.printing import columns, print_json
+from core.cli.state_dir import nothing_yet, queue_of
 from core.clock import SystemClock
 from core.console.wording import duration, said
 from core.domain.outcome import ExitCode
@@ -34,11 +35,13 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
 
 
 def _status(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
+    path = queue_of(settings)
     status = read_status(settings, SystemClock())
     if arguments.json:
         print_json(status)
     else:
-        sys.stdout.write("\n".join(_lines(status)) + "\n")
+        lines = _lines(status) if path is not None else [*_lines(status), nothing_yet(settings)]
+        sys.stdout.write("\n".join(lines) + "\n")
     return ExitCode.FAILED if arguments.check and status.orchestrator is None else ExitCode.DONE
 
 
