@@ -53,7 +53,9 @@ def main() -> int:
         kept = measured <= LIMITS[title]
         late += [] if kept else [title]
         ratio = f"1/{whole / measured:.1f} of copytree" if title == "create" else ""
-        print(f"  {title:<22} {measured * 1000:8.1f} ms   limit {LIMITS[title] * 1000:.0f} ms {'' if kept else 'LATE'}   {ratio}")
+        print(
+            f"  {title:<22} {measured * 1000:8.1f} ms   limit {LIMITS[title] * 1000:.0f} ms {'' if kept else 'LATE'}   {ratio}"
+        )
     return 1 if late else 0
 
 

@@ -6,19 +6,22 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.errors import BadInput, Problem
+from core.cli.state_dir import queue_of
 from core.queue.desk import SqliteDesk
 from core.queue.header import refuse_foreign
+from core.queue.memory import MemoryStore
+from core.queue.memory_desk import MemoryDesk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from core.queue.port import QueueDesk
     from core.settings import Settings
 
 
 @contextlib.contextmanager
-def opened_desk(named: str | None, settings: Settings, *, create: bool = False) -> Iterator[SqliteDesk]:
-    """Give the operator's side of a queue.
+def opened_desk(named: str | None, settings: Settings, *, create: bool = False) -> Iterator[QueueDesk]:
+    """Give the operator's side of a queue; where there is none yet, one that has nothing in it.
 
     Args:
         named: the file; None for that of the state directory.
@@ -26,17 +29,16 @@ def opened_desk(named: str | None, settings: Settings, *, create: bool = False) 
         create: make that one if it is not there.
 
     Raises:
-        BadInput: there is none, or it is none of ours.
+        BadInput: what is there cannot be read, or is no state directory.
         ForeignDatabase, NewerSchema, QueueUnavailable: it cannot be read.
     """
-    path = settings.state_dir / "queue.db" if named is None else Path.cwd() / Path(named).expanduser()
-    if named is None and not create and not path.exists():
-        hint = "nothing was ever run or added there; another queue: --queue FILE"
-        found = f"none in {settings.state_dir}"
-        raise BadInput([Problem(place="queue", expected="a durable queue", found=found, hint=hint)])
-    if path.exists() or named is not None:
+    path = queue_of(settings) if named is None else Path.cwd() / Path(named).expanduser()
+    if path is None and not create:
+        yield MemoryDesk(MemoryStore())
+        return
+    if path is not None:
         refuse_foreign(path)
-    desk = SqliteDesk(path, create=create and named is None)
+    desk = SqliteDesk(path or settings.state_dir / "queue.db", create=path is None)
     try:
         yield desk
     finally:

@@ -13,6 +13,7 @@ from core.cli.command import add_command
 from core.cli.desk import opened_desk
 from core.cli.printing import print_json, say, say_aside
 from core.cli.queue_feed import export, read_jobs
+from core.cli.state_dir import nothing_yet, queue_of
 from core.clock import SystemClock
 from core.domain.lifecycle import JobEvent
 from core.domain.model import JobState
@@ -151,7 +152,9 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     with opened_desk(arguments.queue, settings) as desk:
         jobs = [shown.without_secrets(kept) for kept in desk.select(selection, int(arguments.limit) or None)]
         total = desk.count(selection)
-    return _print(arguments, shown.ShownJobs(jobs=jobs, total=total), shown.jobs_table(jobs, total))
+    is_new = arguments.queue is None and queue_of(settings) is None
+    lines = [nothing_yet(settings)] if is_new else shown.jobs_table(jobs, total)
+    return _print(arguments, shown.ShownJobs(jobs=jobs, total=total), lines)
 
 
 def _show(arguments: argparse.Namespace, settings: Settings) -> ExitCode:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.cli.command import add_command
 from core.cli.printing import columns, print_json, say
+from core.cli.state_dir import nothing_yet, queue_of
 from core.clock import SystemClock
 from core.console.wording import duration, said
 from core.domain.outcome import ExitCode
@@ -33,11 +34,12 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
 
 
 def _status(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
+    path = queue_of(settings)
     status = read_status(settings, SystemClock())
     if arguments.json:
         print_json(status)
     else:
-        say(_lines(status))
+        say(_lines(status) if path is not None else [*_lines(status), nothing_yet(settings)])
     return ExitCode.FAILED if arguments.check and status.orchestrator is None else ExitCode.DONE
 
 
