@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import stat
+import time
 from typing import TYPE_CHECKING, BinaryIO
 
 from core.errors import DurableWriteFailed
@@ -29,6 +30,8 @@ _NO_LOCKS_HERE = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.
 _NO_LINKS_HERE = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 KERNEL_LOCKS = fcntl is not None
 """Whether ``try_lock`` means anything on this platform."""
+_WRITERS_TURN = 10.0
+"""Seconds that one writer waits for another; a write takes milliseconds."""
 
 
 def write_bytes(path: Path, data: bytes, *, fsync: bool = True) -> None:
@@ -194,6 +197,40 @@ def try_lock(descriptor: int) -> bool:
         if exc.errno not in _NO_LOCKS_HERE:
             raise
     return True
+
+
+def take_turn(path: Path) -> int | None:
+    """Be the only writer of a file until the descriptor is closed; None: there is no file yet, or no such lock here.
+
+    The lock is on the file that is going to be replaced: whoever gets it late sees that and tries again.
+
+    Raises:
+        TimeoutError: another writer does not finish.
+        OSError: the file cannot be opened.
+    """
+    deadline = time.monotonic() + _WRITERS_TURN
+    while KERNEL_LOCKS:
+        try:
+            # opening a pipe would wait for its other end
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        except FileNotFoundError:
+            return None
+        if try_lock(descriptor) and _is_current(descriptor, path):
+            return descriptor
+        os.close(descriptor)
+        if time.monotonic() > deadline:
+            raise TimeoutError(errno.ETIMEDOUT, "another writer does not finish", str(path))
+        time.sleep(0.001)
+    return None
+
+
+def _is_current(descriptor: int, path: Path) -> bool:
+    ours = os.fstat(descriptor)
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return False
+    return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
 
 
 def _sync(descriptor: int) -> None:

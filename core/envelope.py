@@ -10,7 +10,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -22,9 +21,9 @@ from core.durable import (
     is_unreadable,
     link,
     sync_directory,
+    take_turn,
     temporary,
     temporary_name,
-    try_lock,
     write_bytes,
     write_failed,
 )
@@ -34,9 +33,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 T = TypeVar("T")
-
-_WRITERS_TURN = 10.0
-"""Seconds that one writer waits for another; a write takes milliseconds."""
 
 
 class Envelope(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -145,7 +141,7 @@ class EnvelopeFile(Generic[T]):
         ensure_directory(self._path.parent)
         while True:
             try:
-                turn = self._take_turn()
+                turn = take_turn(self._path)
                 try:
                     return self._replace(payload, fence, is_first=KERNEL_LOCKS and turn is None)
                 finally:
@@ -165,7 +161,7 @@ class EnvelopeFile(Generic[T]):
             return False
         found = False
         try:
-            turn = self._take_turn()
+            turn = take_turn(self._path)
             try:
                 # the previous one first: a kill in between must not bring an older version back
                 for path in (self._previous, self._path):
@@ -312,34 +308,6 @@ class EnvelopeFile(Generic[T]):
         if disk.sha256 != _checksum(disk.schema, disk.generation, disk.fence, bytes(disk.payload)):
             raise _Damaged("the checksum does not match")
         return disk
-
-    def _take_turn(self) -> int | None:
-        """Be the only writer until the descriptor is closed; None: there is no file yet, or no such lock here.
-
-        The lock is on the file that is going to be replaced: whoever gets it late sees that and tries again.
-        """
-        deadline = time.monotonic() + _WRITERS_TURN
-        while KERNEL_LOCKS:
-            try:
-                # opening a pipe would wait for its other end
-                descriptor = os.open(self._path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-            except FileNotFoundError:
-                return None
-            if try_lock(descriptor) and self._is_current(descriptor):
-                return descriptor
-            os.close(descriptor)
-            if time.monotonic() > deadline:
-                raise TimeoutError(errno.ETIMEDOUT, "another writer does not finish")
-            time.sleep(0.001)
-        return None
-
-    def _is_current(self, descriptor: int) -> bool:
-        ours = os.fstat(descriptor)
-        try:
-            there = self._path.stat()
-        except FileNotFoundError:
-            return False
-        return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
 
 
 def _close(descriptor: int | None) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import structlog
 from filelock import FileLock, Timeout
 
 from core.domain.model import Holder
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from core.clock import Clock
 
+log = structlog.get_logger(__name__)
 _PROBES = 5
 _PROBE_PAUSE = 0.01
 
@@ -94,8 +96,7 @@ class KernelLock:
 
     @contextlib.contextmanager
     def _recorded(self, what: str) -> Iterator[None]:
-        ensure_directory(self._record.parent)
-        sweep_beside(self._record)
+        self._warn_of_stale()
         is_new = self._is_alone()
         record = Holder(
             pid=os.getpid(),
@@ -105,8 +106,9 @@ class KernelLock:
             started=_start_time(),
             boot_id=_boot_id(),
         )
-        write_bytes(self._record, msgspec.json.encode(record), fsync=False)
         try:
+            ensure_directory(self._record.parent)
+            write_bytes(self._record, msgspec.json.encode(record), fsync=False)
             yield
         finally:
             with contextlib.suppress(FileNotFoundError):  # what it stood in was deleted by its holder
@@ -117,8 +119,30 @@ class KernelLock:
                     self._record.parent.rmdir()
 
     def _is_alone(self) -> bool:
-        """Whether where the record goes there is nothing, or just the record of a holder that was killed."""
-        return all(path == self._record for path in self._record.parent.iterdir())
+        """Whether where the record goes there is nothing, or just what a holder that was killed left of its own."""
+        try:
+            sweep_beside(self._record)
+            return all(path == self._record for path in self._record.parent.iterdir())
+        except FileNotFoundError:
+            return True
+
+    def _warn_of_stale(self) -> None:
+        """Say that a killed holder left its record: the kernel has given us its lock, so it holds it no more."""
+        try:
+            left = msgspec.json.decode(bytes_of(self._record) or b"", type=Holder)
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return  # none, or nothing that names anybody
+        log.warning(
+            "stale_lock_removed", record=str(self._record), pid=left.pid, host=left.host, since=left.since,
+            what=left.what, holder=_fate(left),
+        )  # fmt: skip
+
+
+def _fate(left: Holder) -> str:
+    """Say what became of a process that holds its lock no more: a number alone proves nothing, it may be reused."""
+    if left.host != socket.gethostname() or left.boot_id != _boot_id():
+        return "of another host or boot"
+    return "lives, but has let go" if _start_time(left.pid) == left.started is not None else "dead"
 
 
 def _is_locked(path: Path) -> bool:
@@ -143,10 +167,10 @@ def _is_locked(path: Path) -> bool:
     return False
 
 
-def _start_time() -> int | None:
+def _start_time(pid: int | str = "self") -> int | None:
     try:
         # the name in parentheses may hold anything, so count from behind it; start time is field 22
-        return int(Path("/proc/self/stat").read_text("utf-8").rpartition(")")[2].split()[19])
+        return int(Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[19])
     except OSError:
         return None
 

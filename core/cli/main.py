@@ -26,10 +26,13 @@ from core.errors import (
     OstlerError,
     QueueUnavailable,
     StateCorrupt,
+    TemplateLive,
+    TemplateMissing,
     UnknownJob,
     WorkspaceCorrupt,
     WorkspaceError,
 )
+from core.profiles.errors import ProfileDamaged, ProfileError, ProfileInUse
 from core.settings import load, unknown_variables
 
 if TYPE_CHECKING:
@@ -49,9 +52,14 @@ _EXIT_CODES: tuple[tuple[type[OstlerError], ExitCode], ...] = (
     (ForeignDatabase, ExitCode.BAD_INPUT),
     (QueueUnavailable, ExitCode.HOST_FAULT),
     (HolderAlive, ExitCode.HOLDER_ALIVE),
+    (ProfileInUse, ExitCode.HOLDER_ALIVE),
+    (ProfileDamaged, ExitCode.QUARANTINED),
+    (ProfileError, ExitCode.BAD_INPUT),
     (Fenced, ExitCode.HOLDER_ALIVE),
     (StateCorrupt, ExitCode.QUARANTINED),
     (DurableWriteFailed, ExitCode.HOST_FAULT),
+    (TemplateMissing, ExitCode.BAD_INPUT),
+    (TemplateLive, ExitCode.HOLDER_ALIVE),
     (WorkspaceCorrupt, ExitCode.QUARANTINED),
     (WorkspaceError, ExitCode.HOST_FAULT),
     (HostFailed, ExitCode.HOST_FAULT),

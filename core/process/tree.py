@@ -107,7 +107,7 @@ class ProcessReaper:
 
     async def reap(self, attempt: AttemptRecord, grace: float) -> int:
         """End what belongs to the attempt: SIGTERM, and SIGKILL after ``grace`` seconds (at most 2)."""
-        return await self._in_thread(lambda: _reap(_marks(attempt), min(grace, _MAX_GRACE)))
+        return await self._in_thread(lambda: end_tree(_marks(attempt), min(grace, _MAX_GRACE)))
 
     async def leftovers(self, known: Iterable[AttemptRecord]) -> list[ProcessStamp]:
         """Return live processes that belong to one of these attempts."""
@@ -125,8 +125,11 @@ def _marks(attempt: AttemptRecord) -> Marks:
     return Marks(worker=attempt.process, nonce=attempt.nonce, user_data_dir=attempt.user_data_dir)
 
 
-def _reap(marks: Marks, grace: float) -> int:
-    """TERM the worker, which closes its browser; without a worker TERM what is left at the top, and the browser."""
+def end_tree(marks: Marks, grace: float) -> int:
+    """End a tree: TERM the worker, which closes its browser, and kill what is left after ``grace`` seconds.
+
+    Without a worker, what is left at the top is asked, and the browser. Blocks; returns how many processes it took.
+    """
     members = _members(read_table(), [marks])
     if not members:
         return 0

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from core.domain.model import Holder
 from core.domain.validation import require_id
 from core.errors import ProfileHeld
-from core.profiles.store import fresh, require_valid
+from core.profiles.errors import UnknownProfile
+from core.profiles.store import fresh, require_no_twin, require_valid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from core.clock import Clock
     from core.profiles.port import ProfileMetadata
@@ -26,6 +27,7 @@ class MemoryProfileStore:
 
     def __init__(self) -> None:
         self._kept: dict[str, ProfileMetadata] = {}
+        self._guard = threading.Lock()
 
     def read(self, profile_id: str) -> ProfileMetadata | None:
         """Return a profile's metadata, None if there is no such profile."""
@@ -33,10 +35,15 @@ class MemoryProfileStore:
         return None if found is None else copy.deepcopy(found)
 
     def ensure(self, profile_id: str, now: float) -> ProfileMetadata:
-        """Return the profile's metadata, creating the profile (platform ``custom``) if there is none."""
+        """Return the profile's metadata, creating the profile (platform ``custom``) if there is none.
+
+        Raises:
+            ProfileTaken: the ID of another profile differs only in case.
+        """
         found = self.read(profile_id)
         if found is None:
             found = fresh(profile_id, now)
+            require_no_twin(profile_id, self._kept)
             self.write(found)
         return found
 
@@ -47,6 +54,21 @@ class MemoryProfileStore:
             BadInput: they break a rule of the schema; nothing changed.
         """
         self._kept[metadata.profile_id] = copy.deepcopy(require_valid(metadata))
+
+    def update(self, profile_id: str, change: Callable[[ProfileMetadata], object]) -> ProfileMetadata:
+        """Change metadata as their one writer, and return them.
+
+        Raises:
+            UnknownProfile: there is no such profile.
+            BadInput: the result breaks a rule; nothing changed.
+        """
+        with self._guard:
+            found = self.read(profile_id)
+            if found is None:
+                raise UnknownProfile(profile_id)
+            change(found)
+            self.write(found)
+        return found
 
 
 class MemoryProfileLocks:

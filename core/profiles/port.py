@@ -10,6 +10,7 @@ import msgspec
 from core.domain.model import Device
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from core.domain.model import Holder
@@ -65,7 +66,7 @@ class ProfileMetadata(msgspec.Struct, kw_only=True):
         last_used: when it was activated, or a run saved it.
         last_activity: when a run or a person last did something in it.
         status: active (the selected default), inactive or corrupted.
-        lock_pid: process that held it last.
+        lock_pid: process that activated it or saved it last.
         name: what people call it.
         tags: words to find it by.
         notes: free text.
@@ -73,6 +74,7 @@ class ProfileMetadata(msgspec.Struct, kw_only=True):
         last_error: what went wrong last; None once a run succeeded.
         error_phase: the phase of the run in which it did.
         flow: default flow of jobs that name none.
+        template: absolute path of the user-data-dir that its browser data began with.
         start_url: where a browser that is opened for a person begins.
         device: desktop or mobile.
         device_descriptor: Playwright's name of a device, as ``Pixel 7``.
@@ -104,6 +106,7 @@ class ProfileMetadata(msgspec.Struct, kw_only=True):
     last_error: str | None = None
     error_phase: str | None = None
     flow: str | None = None
+    template: str | None = None
     start_url: str | None = None
     device: Device | None = None
     device_descriptor: str | None = None
@@ -120,7 +123,12 @@ class ProfileMetadata(msgspec.Struct, kw_only=True):
 
 
 class ProfileStore(Protocol):
-    """Metadata of profiles."""
+    """Metadata of profiles. Laws:
+
+    - A profile that cannot be read whole is not there, or damaged; never half of one.
+    - What was written is read; what could not be read again is not written.
+    - Two who ``update`` at the same time both have their change in it.
+    """
 
     def read(self, profile_id: str) -> ProfileMetadata | None:
         """Return a profile's metadata, None if there is no such profile.
@@ -131,7 +139,13 @@ class ProfileStore(Protocol):
         ...
 
     def ensure(self, profile_id: str, now: float) -> ProfileMetadata:
-        """Return the profile's metadata, creating the profile (platform ``custom``) if there is none."""
+        """Return the profile's metadata, creating the profile (platform ``custom``) if there is none.
+
+        The caller holds the profile's lock.
+
+        Raises:
+            ProfileTaken: the ID of another profile differs only in case.
+        """
         ...
 
     def write(self, metadata: ProfileMetadata) -> None:
@@ -139,5 +153,18 @@ class ProfileStore(Protocol):
 
         Raises:
             BadInput: they break a rule of ``core.profiles.schema``; nothing changed.
+        """
+        ...
+
+    def update(self, profile_id: str, change: Callable[[ProfileMetadata], object]) -> ProfileMetadata:
+        """Change metadata as their one writer, and return them. No lock is needed, so it can be done beside a run.
+
+        Args:
+            profile_id: whose.
+            change: changes what it is given; called again where another writer was faster.
+
+        Raises:
+            UnknownProfile: there is no such profile.
+            BadInput: the result breaks a rule; nothing changed.
         """
         ...

@@ -20,6 +20,7 @@ LONGEST_NAME = 100
 LONGEST_NOTES = 10_000
 MOST_TAGS = 64
 LARGEST_VIEWPORT = 16_384
+PLATFORM_RULE = "a name of 1 to 32 of A-Z a-z 0-9 _ . -, the first a letter or digit"
 _PLATFORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 _TAG = re.compile(r"[^\s,]{1,32}")
 _LOCALE = re.compile(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*")
@@ -39,8 +40,8 @@ def problem_of(metadata: ProfileMetadata, profile_id: str) -> str:
 def _problems(metadata: ProfileMetadata) -> Iterator[str]:
     if not is_valid_id(metadata.profile_id):
         yield f"profile_id is not {ID_RULE}"
-    if not _PLATFORM.fullmatch(metadata.platform):
-        yield "platform is no name of 1 to 32 of A-Z a-z 0-9 _ . -"
+    if not is_platform_name(metadata.platform):
+        yield f"platform is not {PLATFORM_RULE}"
     for name in ("created_at", "last_used", "last_activity"):
         if not _is_time(getattr(metadata, name)):
             yield f"{name} is no ISO 8601 time"
@@ -48,6 +49,7 @@ def _problems(metadata: ProfileMetadata) -> Iterator[str]:
         yield "generation is below 0"
     yield from _label_problems(metadata)
     yield from _context_problems(metadata)
+    yield from _own_problems(metadata)
 
 
 def _label_problems(metadata: ProfileMetadata) -> Iterator[str]:
@@ -78,10 +80,20 @@ def _context_problems(metadata: ProfileMetadata) -> Iterator[str]:
     for name, value in metadata.extra_headers.items():
         if not is_header(name, value):
             yield "extra_headers are not names of HTTP headers with values of one line"
-    if metadata.downloads is not None and not _is_absolute(metadata.downloads):
-        yield "downloads is no absolute path"
+
+
+def _own_problems(metadata: ProfileMetadata) -> Iterator[str]:
+    for name in ("downloads", "template"):
+        path = getattr(metadata, name)
+        if path is not None and not _is_absolute(path):
+            yield f"{name} is no absolute path"
     if not _is_plain(metadata.platform_config):
         yield "platform_config holds a number that JSON has not"
+
+
+def is_platform_name(text: str) -> bool:
+    """Whether a text may be the name of a platform."""
+    return _PLATFORM.fullmatch(text) is not None
 
 
 def is_tag(text: str) -> bool:

@@ -8,6 +8,7 @@ whoever takes the profile's lock next does either before anything else (``core.p
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -48,11 +49,25 @@ def commit(state_dir: Path, profile_id: str) -> None:
         DurableWriteFailed: before the mark, and nothing is left; or behind it, and the next holder of the lock tries again.
     """
     try:
-        durable.write_bytes(place(state_dir, profile_id) / _READY, b"")
+        declare_whole(state_dir, profile_id)
     except BaseException:
         discard(state_dir, profile_id)
         raise
     settle(state_dir, profile_id)
+
+
+def declare_whole(state_dir: Path, profile_id: str) -> None:
+    """Set the mark: ``settle`` will put what was put together in its place.
+
+    Raises:
+        DurableWriteFailed: it is not set.
+    """
+    durable.write_bytes(place(state_dir, profile_id) / _READY, b"")
+
+
+def is_pending(state_dir: Path, profile_id: str) -> bool:
+    """Whether something is being put together for this ID, or was when somebody was killed."""
+    return os.path.lexists(place(state_dir, profile_id))
 
 
 def settle(state_dir: Path, profile_id: str) -> None:
@@ -73,6 +88,16 @@ def settle(state_dir: Path, profile_id: str) -> None:
         discard(state_dir, profile_id)
     except OSError as exc:
         raise durable.write_failed(staged, exc) from exc
+
+
+def take_back(state_dir: Path, profile_id: str) -> None:
+    """Undo what ``settle`` had begun when something failed, unless the profile is in its place already."""
+    staged = place(state_dir, profile_id)
+    session = staged / "sessions" / f"{profile_id}.json"
+    has_moved = session.parent.is_dir() and not session.exists()
+    if (staged / "profiles" / profile_id).exists() and has_moved:
+        (state_dir / "sessions" / session.name).unlink(missing_ok=True)
+    discard(state_dir, profile_id)
 
 
 def is_free(profile: Path) -> bool:

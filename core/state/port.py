@@ -77,6 +77,11 @@ class LoginState(msgspec.Struct, frozen=True, kw_only=True):
     exported_at: float = 0.0
     unexportable: tuple[str, ...] = ()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing that could be put into a browser, as in a profile that was just created."""
+        return not self.cookies and not self.origins
+
 
 class LoginStateStore(Protocol):
     """One login state per profile, under the same laws as ``SessionStore``."""

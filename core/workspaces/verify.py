@@ -40,9 +40,9 @@ def findings(user_data_dir: Path) -> list[str]:
     """
     found: list[str] = []
     for database in _databases(user_data_dir):
-        found += _of_database(database, user_data_dir)
+        found += of_database(database, user_data_dir)
     for path in (user_data_dir / "Local State", *sorted(user_data_dir.glob("*/Preferences"))):
-        found += _of_json(path, user_data_dir)
+        found += of_json(path, user_data_dir)
     for here, directories, files in os.walk(user_data_dir):
         parts = Path(here).relative_to(user_data_dir).parts
         directories[:] = [
@@ -145,7 +145,8 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _of_database(database: Path, root: Path) -> list[str]:
+def of_database(database: Path, root: Path) -> list[str]:
+    """Return what is wrong with a database, with its path relative to ``root``; empty if nothing is."""
     name = database.relative_to(root)
     try:
         with _opened(database, root) as connection:
@@ -157,7 +158,8 @@ def _of_database(database: Path, root: Path) -> list[str]:
     return [] if rows == ["ok"] else [f"{name}: {rows[0] if rows else 'quick_check said nothing'}"]
 
 
-def _of_json(path: Path, root: Path) -> list[str]:
+def of_json(path: Path, root: Path) -> list[str]:
+    """Return what is wrong with a JSON file, with its path relative to ``root``; empty if nothing is, or it is missing."""
     try:
         data = durable.bytes_of(path)
         if data is not None:
