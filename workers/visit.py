@@ -142,7 +142,8 @@ class PersonsVisit(Run):
         try:
             self._raise_if_stopped()
             self._reporter.enter("launch", _LAUNCH_LIMIT)
-            async with self._ports.browsers.open(browser_request(held, workspace)) as browser:
+            async with AsyncExitStack() as stack:
+                browser = await self._started(stack, held, workspace)
                 self._reporter.send(BrowserStarted(name=browser.name, version=browser.version, pid=browser.pid))
                 say_idle_extensions(self._reporter, browser)
                 await self._shown(browser, held, None)
@@ -162,9 +163,8 @@ class PersonsVisit(Run):
         self, stack: AsyncExitStack, held: Held, workspace: Workspace, template: Path | None
     ) -> tuple[OpenBrowser, Workspace]:
         """Open a browser in the workspace, or, where none starts in it, in a new copy."""
-        browsers = self._ports.browsers
         try:
-            return await stack.enter_async_context(browsers.open(browser_request(held, workspace))), workspace
+            return await self._started(stack, held, workspace), workspace
         except (BrowserNotFound, BrowserRefused):
             # a new copy would not help
             raise
@@ -172,7 +172,14 @@ class PersonsVisit(Run):
             self._reporter.note("workspace_rebuilt", reason=str(exc))
             rebuild = partial(self._ports.workspaces.rebuild, workspace, template=template)
             workspace = await anyio.to_thread.run_sync(rebuild)
-            return await stack.enter_async_context(browsers.open(browser_request(held, workspace))), workspace
+            return await self._started(stack, held, workspace), workspace
+
+    async def _started(self, stack: AsyncExitStack, held: Held, workspace: Workspace) -> OpenBrowser:
+        request = browser_request(held, workspace)
+        browser = await stack.enter_async_context(self._ports.browsers.open(request))
+        if request.restore is not None:
+            self._reporter.note("login_state_put_back", exported_at=timestamp(request.restore.exported_at))
+        return browser
 
     async def _shown(self, browser: OpenBrowser, held: Held, watch: LoginWatch | None) -> None:
         """Leave the browser to the person, until they have closed it or somebody asks for the end."""

@@ -158,6 +158,8 @@ class Words:
                 return f"last time, in {data['phase'] or 'a run'}: {data['reason']}"
             case "workspace_ready":
                 return self._of_data(data)
+            case "login_state_put_back":
+                return f"the login state of {data['exported_at']} was put back"
             case "shown":
                 kept = "it is kept" if self._save else "nothing is kept"
                 return f"{self._browser} is open: close its last window when you are done, or press ^C here, and {kept}"
@@ -178,11 +180,9 @@ class Words:
             case "crashed", _:
                 return f"{cut_off}; going on from its own data"
             case "profile", True if self._save:
-                return (
-                    f"{cut_off}, and its data is lost; going on from what was saved last, and the logins exported since"
-                )
+                return f"{cut_off}, and its data is lost or damaged; going on from what was saved last"
             case "profile", True:
-                return f"{cut_off}; this is what was saved before, with the logins exported since"
+                return f"{cut_off}; this is what was saved before"
             case "template", _:
                 return "starting from the template"
             case "empty", _:

@@ -53,7 +53,8 @@ def person(tmp_path, display):
         if one.process.poll() is None:
             one.process.terminate()
             one.end()
-        assert one.processes() == []
+    if people:
+        until(lambda: people[-1].processes() == [], lambda: str(people[-1].processes()))
 
 
 @pytest.fixture
@@ -213,6 +214,30 @@ def test_a_kill_saves_nothing_half_and_loses_nothing(person, tmp_path, origin, w
     assert after.end() == 0
     session = FileSessionStore(tmp_path / "state").read("anna").value
     assert store.read("anna").generation == session.login_generation > 0
+
+
+@needs_display
+def test_what_was_exported_comes_back_where_the_data_of_a_kill_is_damaged(person, tmp_path, origin):
+    """It goes on from what was saved last, with the login that was exported; both are said."""
+    first = person("anna")
+    first.sees("is open")
+    first.close_windows()
+    assert first.end() == 0, first.said
+    cut_off = person("anna", "--url", f"{origin}/login")
+    cut_off.sees("is open")
+    until(lambda: "login_state_kept" in (tmp_path / "logs" / "anna.log").read_text(), lambda: cut_off.said)
+    cut_off.worker().kill()
+    cut_off.end()
+    until(lambda: cut_off.processes() == [], lambda: str(cut_off.processes()))
+    (data,) = (tmp_path / "state" / "workspaces").glob("anna-*/user-data")
+    (data / "Default" / "Preferences").write_text("{torn")
+
+    after = person("anna", "--url", f"{origin}/whoami")
+    with after.at_the_browser() as context:
+        assert context.pages[-1].locator("#who").inner_text() == "sid=persistent; tab=session"
+        assert context.pages[-1].evaluate("localStorage.getItem('token')") == "stored"
+    assert "cut off, and its data is lost or damaged; going on from what was saved last" in after.said
+    assert "the login state of 20" in after.said and "was put back" in after.said
 
 
 @needs_display
