@@ -10,7 +10,7 @@ import msgspec
 from core.cli import queue_shown as shown
 from core.cli.classes import read_classes, read_codes
 from core.cli.command import add_command
-from core.cli.desk import opened_desk
+from core.cli.desk import nothing_yet, opened_desk, queue_of
 from core.cli.printing import print_json, say, say_aside
 from core.cli.queue_feed import export, read_jobs
 from core.clock import SystemClock
@@ -151,7 +151,9 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     with opened_desk(arguments.queue, settings) as desk:
         jobs = [shown.without_secrets(kept) for kept in desk.select(selection, int(arguments.limit) or None)]
         total = desk.count(selection)
-    return _print(arguments, shown.ShownJobs(jobs=jobs, total=total), shown.jobs_table(jobs, total))
+    is_new = arguments.queue is None and queue_of(settings) is None
+    lines = [nothing_yet(settings)] if is_new else shown.jobs_table(jobs, total)
+    return _print(arguments, shown.ShownJobs(jobs=jobs, total=total), lines)
 
 
 def _show(arguments: argparse.Namespace, settings: Settings) -> ExitCode:

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from core.cli.command import add_command
+from core.cli.desk import nothing_yet, queue_of
 from core.cli.printing import columns, print_json, say
 from core.console.wording import OUTCOME, duration, one_line, said
 from core.domain.outcome import ExitCode
@@ -36,6 +37,7 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
 
 
 def _report(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
+    path = queue_of(settings)
     rows = report_rows(settings.state_dir / "queue.db")
     if arguments.format == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -50,7 +52,7 @@ def _report(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
         return ExitCode.DONE
     if jobs:
         say(columns([_HEADER, *map(_cells, jobs)]))
-    say([said(counts) or "no jobs"])
+    say([said(counts) or (nothing_yet(settings) if path is None else "no jobs")])
     return ExitCode.DONE
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from core.cli.command import add_command
+from core.cli.desk import nothing_yet, queue_of
 from core.cli.printing import columns, print_json, say
 from core.clock import SystemClock
 from core.console.wording import duration, said
@@ -33,11 +34,12 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
 
 
 def _status(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
+    path = queue_of(settings)
     status = read_status(settings, SystemClock())
     if arguments.json:
         print_json(status)
     else:
-        say(_lines(status))
+        say(_lines(status) if path is not None else [*_lines(status), nothing_yet(settings)])
     return ExitCode.FAILED if arguments.check and status.orchestrator is None else ExitCode.DONE
 
 
