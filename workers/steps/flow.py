@@ -236,9 +236,8 @@ class Flow:
         Raises:
             ValueError: with the field and what was expected (``msgspec.ValidationError`` is one).
         """
-        known = (
-            {field.encode_name for field in msgspec.structs.fields(self.params)} if self.params is not None else set()
-        )
+        # not structs.fields, which looks through all annotations: a queue may have very many sets of parameters
+        known = set(self.params.__struct_encode_fields__) if self.params is not None else set()
         unknown = sorted(set(raw) - known)
         if unknown:
             takes = f"takes {', '.join(sorted(known))}" if known else "takes no parameters"
