@@ -10,7 +10,6 @@ import selectors
 import shlex
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import PurePath
@@ -24,11 +23,12 @@ from core.process.tree import Marks, kill_tree
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-    from typing import IO
 
 PLACE = "--queue-command"
 _SHOWN = 500
 _BLOCK = 64 * 1024
+_PIPE_FULL = 16
+"""Blocks that a pipe holds at most."""
 _KILL_WITHIN = 2.0
 """Seconds for what is stuck in the kernel."""
 
@@ -74,11 +74,11 @@ class CommandFeed:
         Raises:
             BadInput: it failed, took too long or printed too much.
         """
-        with tempfile.TemporaryFile() as errors, contextlib.closing(self._start(errors)) as running:
+        with contextlib.closing(self._start()) as running:
             text = running.output(self._limit, self._most)
             with self._turn:
                 self._running = None
-            said = _tail(errors)
+        said = _line(running.said)
         if len(text) > self._most:
             raise self._wrong(f"at most {self._most / 1024 / 1024:g} MB", "more")
         if running.code is None:
@@ -98,12 +98,12 @@ class CommandFeed:
             if self._running is not None:
                 self._running.end()
 
-    def _start(self, errors: IO[bytes]) -> _Running:
+    def _start(self) -> _Running:
         with self._turn:
             if self._closed:
                 raise self._wrong("a command", "none, for this is the end")
             try:
-                self._running = _Running(self._command, self._env, self._cwd, errors)
+                self._running = _Running(self._command, self._env, self._cwd)
             except OSError as exc:
                 raise self._wrong("a command that runs", exc.strerror or type(exc).__name__) from None
             return self._running
@@ -119,17 +119,19 @@ class _Running:
 
     Attributes:
         code: its exit code; None if it did not come to its end.
+        said: the last that it wrote to standard error.
     """
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], cwd: Path, errors: IO[bytes]) -> None:
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], cwd: Path) -> None:
         self.code: int | None = None
+        self.said = bytearray()
         nonce = secrets.token_hex(16)
         self._status, writing = os.pipe()
         bound = [sys.executable, "-P", "-m", "core.process.bound", str(os.getpid()), str(writing), *command]
         try:
             self._process = subprocess.Popen(  # noqa: S603 - what the user asked for, and no shell
-                bound, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, cwd=cwd,
-                env={**env, ATTEMPT_VARIABLE: nonce}, start_new_session=True, pass_fds=[writing],
+                bound, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                cwd=cwd, env={**env, ATTEMPT_VARIABLE: nonce}, start_new_session=True, pass_fds=[writing],
             )  # fmt: skip
         except OSError:
             os.close(self._status)
@@ -137,6 +139,7 @@ class _Running:
         finally:
             os.close(writing)
         self._marks = Marks(worker=stamp(self._process.pid), nonce=nonce)
+        self._stdout, self._stderr = self._process.stdout.fileno(), self._process.stderr.fileno()  # type: ignore[union-attr]  # pipes
 
     def output(self, limit: float, most: int) -> bytes:
         """Return what it printed until its end, up to one byte more than it may; then nothing of it is left.
@@ -145,31 +148,39 @@ class _Running:
             limit: seconds it may take.
             most: bytes it may print.
         """
-        stdout = self._process.stdout.fileno()  # type: ignore[union-attr]  # it has a pipe
         text = bytearray()
+        into = {self._stdout: text, self._stderr: self.said}
         deadline = time.monotonic() + limit
         with selectors.DefaultSelector() as selector:
-            selector.register(stdout, selectors.EVENT_READ)
-            selector.register(self._status, selectors.EVENT_READ)
+            for fd in (self._status, *into):
+                selector.register(fd, selectors.EVENT_READ)
             ended = False
             while not ended and len(text) <= most and (ready := selector.select(max(deadline - time.monotonic(), 0))):
                 for key, _ in ready:
                     if key.fd == self._status:
                         ended = True
-                    elif block := os.read(stdout, _BLOCK):
-                        text += block
-                    else:
-                        selector.unregister(stdout)
+                    elif not self._take(key.fd, into[key.fd]):
+                        selector.unregister(key.fd)
         if ended:
             status = os.read(self._status, _BLOCK)
             self.code = int(status) if status else self._process.wait()
-        # what was printed is in the pipe by now; whoever holds it open may be a daemon, and is ended
+        # what was written is in the pipes by now; whoever holds them open may be a daemon, and is ended
         self.end()
-        os.set_blocking(stdout, False)
-        with contextlib.suppress(BlockingIOError):
-            while len(text) <= most and (block := os.read(stdout, _BLOCK)):
-                text += block
+        for fd, data in into.items():
+            os.set_blocking(fd, False)
+            with contextlib.suppress(BlockingIOError):
+                for _ in range(_PIPE_FULL):
+                    if not self._take(fd, data):
+                        break
         return bytes(text)
+
+    def _take(self, fd: int, into: bytearray) -> bool:
+        """Read some; whether there was anything. Of what it says only the end is kept."""
+        block = os.read(fd, _BLOCK)
+        into += block
+        if into is self.said:
+            del into[:-_SHOWN]
+        return bool(block)
 
     def end(self) -> None:
         """Kill the command and all that it started."""
@@ -180,12 +191,11 @@ class _Running:
         """Leave nothing behind."""
         self.end()
         os.close(self._status)
-        self._process.stdout.close()  # type: ignore[union-attr]  # it has a pipe
+        for stream in (self._process.stdout, self._process.stderr):
+            stream.close()  # type: ignore[union-attr]  # it has both
 
 
-def _tail(errors: IO[bytes]) -> str:
-    """Return the end of what it said, in one line."""
-    size = errors.seek(0, os.SEEK_END)
-    errors.seek(max(0, size - _SHOWN))
-    text = errors.read(_SHOWN).decode("utf-8", "replace")
+def _line(said: bytearray) -> str:
+    """Return what it said in one line."""
+    text = said.decode("utf-8", "replace")
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())

@@ -382,6 +382,7 @@ def test_what_a_command_prints_is_the_feed(tmp_path):
         ("import sys; sys.exit('no access\\n\\x1b[31m')", "found exit code 1 (it said: no access [31m)"),
         ("print('x' * 5000)", "expected at most"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "found exit code -15"),
+        ("import sys; sys.stderr.write('x' * 10**6 + 'the end'); sys.exit(3)", "xxthe end)"),
     ],
 )
 def test_a_command_that_fails_gives_no_feed(tmp_path, script, said):
@@ -389,6 +390,12 @@ def test_a_command_that_fails_gives_no_feed(tmp_path, script, said):
     message = refused(command(script, tmp_path))
     assert message.startswith("--queue-command: expected")
     assert said in message
+
+
+def test_a_working_directory_that_is_gone_is_said(tmp_path):
+    """Nothing can be started there."""
+    with pytest.raises(BadInput, match="a command that runs, found No such file"):
+        CommandFeed("true", os.environ, cwd=tmp_path / "gone", limit=5, most=10).fetch()
 
 
 @pytest.mark.parametrize("typed", ["", "'", "no-such-command-here --x"])
@@ -454,6 +461,14 @@ def test_a_command_that_ends_its_own_group_is_said_to_have_failed(tmp_path):
     """It is the leader of one; nobody else is in it."""
     message = refused(command("import os, signal; os.killpg(0, signal.SIGKILL)", tmp_path))
     assert "found exit code -9" in message
+
+
+def test_a_command_that_complains_without_end_fills_nothing(tmp_path, monkeypatch):
+    """Only the end of what it says is kept, in memory; and it is ended at the limit."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    message = refused(command("import sys\nwhile True: sys.stderr.write('no' * 1000)", tmp_path, limit=1))
+    assert "ends within 1 s" in message
+    assert len(message) < 1000
 
 
 def test_a_command_that_hangs_is_ended_with_what_it_started(tmp_path):
