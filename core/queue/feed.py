@@ -171,8 +171,10 @@ def _spooled(head: bytes, stream: IO[bytes], place: str) -> IO[bytes]:
     """Return what was read and what is left of the stream, as a file that can be read more than once.
 
     Raises:
+        BadInput: a line of it has no end, which would have to be read as a whole.
         HostFailed: there is no room for it.
     """
+    number, length = 1, 0
     spool = tempfile.SpooledTemporaryFile(max_size=MAX_JSON)  # noqa: SIM115 - lives as long as its entries
     block = head
     while block:
@@ -186,6 +188,11 @@ def _spooled(head: bytes, stream: IO[bytes], place: str) -> IO[bytes]:
             hint = "make room there, or set TMPDIR to a directory that has some"
             reason = f"{exc.strerror or exc}{f', in {tempfile.tempdir}' if tempfile.tempdir else ''}"
             raise HostFailed(f"{place} could not be kept in a temporary file ({reason}); {hint}") from exc
+        number += block.count(b"\n")
+        length = len(block) - block.rfind(b"\n") - 1 if b"\n" in block else length + len(block)
+        if length > MAX_JSON:
+            spool.close()
+            raise BadInput([Problem(place=place, line=number, expected="lines of at most 32 MB", found="a longer one")])
         block = stream.read(_BLOCK)
     return spool
 

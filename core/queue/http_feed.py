@@ -36,6 +36,7 @@ _UNCHANGED = 304
 _LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
 _DESCRIPTION_LIMIT = 200
 _LONGEST_VALUE = 1000
+_PERMISSION = f"{TOKEN} has a bearer token, ~/.netrc a name and a password"
 _UNKNOWN_SIGNERS = frozenset({2, 18, 19, 20, 21})
 """OpenSSL's X509_V_ERR_… for certificates, or chains of them, that are signed by themselves or by nobody known."""
 
@@ -104,7 +105,7 @@ class HttpFeed:
             exc.close()
             if exc.code == _UNCHANGED and self._known:
                 return None
-            raise self._wrong("a queue", self._status(exc)) from None
+            raise self._wrong("a queue", self._status(exc), _PERMISSION if exc.code in {401, 403} else "") from None
         except urllib.error.URLError as exc:
             raise self._failed(exc.reason, deadline, "an answer") from None
         except (OSError, http.client.HTTPException) as exc:
@@ -194,6 +195,8 @@ class HttpFeed:
             text += block
             if len(text) > MAX_FETCHED:
                 raise self._wrong("at most 32 MB", "more")
+        if response.headers.get_content_type() == "text/html" and text.lstrip()[:1] == b"<":
+            raise self._wrong("a queue", "a web page, such as one to log in at")
         length = response.headers.get("Content-Length")
         if length is not None and length.isdecimal() and int(length) != len(text):
             raise self._wrong(f"{int(length)} bytes, as was announced", f"{len(text)}")

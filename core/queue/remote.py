@@ -132,7 +132,8 @@ class RemoteReader:
             return None
         done, self._fetch = self._fetch, None
         text = done.result()
-        if text is None:
+        # a server without ETags gives the same again and again
+        if text is None or text == self._text:
             return False
         self._text = text
         return True
@@ -164,6 +165,7 @@ class RemoteFollower:
         self._clock = clock
         self._interval = interval
         self._waiting: Feed | None = None
+        self._refused = False
         self._said = ""
         self.source = reader.source
 
@@ -171,8 +173,11 @@ class RemoteFollower:
         """Look once, without touching the queue; see ``core.dispatch.ports.FeedFollower``."""
         try:
             found = self._reader.look(self._interval)
-            if found:
+            # what was refused may be right by now without having changed: a flow that it names has been put there
+            if found or (found is False and self._refused):
+                self._refused = True
                 self._waiting = self._intake.accept()
+                self._refused = False
             if found is not None:
                 self._said = ""
         except BadInput as exc:

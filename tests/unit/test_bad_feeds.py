@@ -326,7 +326,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(folder: Path, text: str
 
 
 def test_endless_streams_are_refused(folder: Path) -> None:
-    """Zeros and blanks without end on standard input are not read to the end."""
+    """Zeros, blanks and a line without end on standard input are not read to the end."""
 
     class Endless(io.RawIOBase):
         def __init__(self, byte: bytes) -> None:
@@ -339,7 +339,7 @@ def test_endless_streams_are_refused(folder: Path) -> None:
             buffer[:] = self._byte * len(buffer)
             return len(buffer)
 
-    for byte, found in ((b"\0", "a zero byte"), (b"\n", "nothing"), (b"[", "more")):
+    for byte, found in ((b"\0", "a zero byte"), (b"\n", "nothing"), (b"[", "more"), (b"y", "a longer one")):
         with pytest.raises(BadInput, match=f"found {found}"):
             read_feed("-", stdin=io.BufferedReader(Endless(byte)), cwd=folder, defaults=FeedDefaults())
 
