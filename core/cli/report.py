@@ -8,6 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from core.cli.command import add_command
+from core.cli.desk import nothing_yet, queue_of
 from core.cli.printing import columns, print_json, say
 from core.cli.state_dir import nothing_yet, queue_of
 from core.console.wording import OUTCOME, duration, one_line, said
