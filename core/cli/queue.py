@@ -13,7 +13,6 @@ from core.cli.command import add_command
 from core.cli.desk import nothing_yet, opened_desk, queue_of
 from core.cli.printing import print_json, say, say_aside
 from core.cli.queue_feed import export, read_jobs
-from core.cli.state_dir import nothing_yet, queue_of
 from core.clock import SystemClock
 from core.domain.lifecycle import JobEvent
 from core.domain.model import JobState
