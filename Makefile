@@ -1,6 +1,6 @@
 # `make help` lists what there is. Everything sets itself up first; a second set-up costs some milliseconds.
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test lint cover crash crash-full docs clean
+.PHONY: help setup dev run test lint cover crash crash-full bench docs clean
 
 PYTHON := .venv/bin/python
 N ?= 5
@@ -34,6 +34,9 @@ crash: dev ## the slow tests: kill storms, large queues
 
 crash-full: dev ## the same with twenty storms
 	@OSTLER_TEST_FULL=1 $(PYTHON) -m pytest -q -m slow --timeout 36000 $(ARGS)
+
+bench: dev ## times and ratios of copying profiles, beside others; nothing else should run meanwhile
+	@$(PYTHON) -m benchmarks.profiles $(ARGS)
 
 docs: dev ## rewrite the generated parts of README.md and docs/
 	@$(PYTHON) tests/architecture/generate.py

@@ -27,6 +27,7 @@ from core import durable, logs, settings
 from core.cli.classes import is_class, nearest, read_classes
 from core.clock import SystemClock
 from core.console.open import open_console
+from core.control.socket import ControlSocket
 from core.dispatch.attempt import AttemptLimits
 from core.dispatch.dispatcher import Dispatcher
 from core.dispatch.ports import DispatchSettings, Ports
@@ -43,6 +44,7 @@ from core.process.child import LaunchPlan, SubprocessLauncher
 from core.process.command import CommandFeed
 from core.process.describe import FlowInspector
 from core.process.identity import end_holder
+from core.process.meter import SystemMeter
 from core.process.pump import LogLimits
 from core.process.tree import ProcessReaper
 from core.profiles.lock import FileProfileLocks
@@ -97,7 +99,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add = parser.add_argument
     add("queue", nargs="?", help="queue.json, jobs.jsonl, ids.txt, queue.db, http(s)://…, or - for stdin; none: go on")
     add("--queue-command", metavar="CMD", help="the queue is what this command prints; no shell is started")
-    add("--max-concurrent", metavar="N", help="browsers at a time (default 5)")
+    add("--max-concurrent", metavar="N", help="browsers at a time (default 5), or auto")
     add("--flow", metavar="FILE", help="flow of jobs that name none")
     add("--again", action="store_true", help="run jobs that have ended once more; committed steps stay done")
     add(
@@ -116,6 +118,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--launch-interval", metavar="SECONDS", help="between two browser starts (default: from the cores)")
     add("--batch-size", metavar="N", help="prepare N jobs together, then launch them one by one")
     add("--batch-delay", metavar="SECONDS", help="between two batches (default 2)")
+    add("--wait-parked", metavar="SECONDS", help="keep browsers open for a person, and wait so long in the end")
+    add("--max-parked", metavar="N", help="how many, beyond --max-concurrent (default: as many)")
     add("--progress-timeout", metavar="SECONDS", help="stop an attempt that makes no progress for so long")
     add("--timeout", metavar="SECONDS", help="hard limit of one attempt")
     add("--stop-grace", metavar="SECONDS", help="between asking a worker to end and killing it")
@@ -174,12 +178,12 @@ def dispatch_settings(chosen: Settings, *, watch: bool) -> DispatchSettings:
     worker = WorkerSettings(
         state_dir=str(chosen.state_dir), log_dir=str(chosen.log_dir), browser=chosen.browser, headed=chosen.headed,
         sandbox=chosen.sandbox, action_timeout=chosen.action_timeout, screenshots=chosen.screenshots,
-        trace=chosen.trace,
+        trace=chosen.trace, park=chosen.parking > 0,
     )  # fmt: skip
     limits = AttemptLimits(start=chosen.start_timeout, progress=chosen.progress_timeout, hard=chosen.timeout)
     return DispatchSettings(
-        max_concurrent=chosen.max_concurrent, max_preparing=chosen.preparing, gate_interval=chosen.gate_interval,
-        batch_size=chosen.batch_size, batch_delay=chosen.batch_delay, stop_grace=chosen.stop_grace, limits=limits, retry=chosen.retry, worker=worker, watch=watch,
+        max_concurrent=chosen.slots, admission=chosen.admission_policy, max_preparing=chosen.preparing, gate_interval=chosen.gate_interval,
+        batch_size=chosen.batch_size, batch_delay=chosen.batch_delay, max_parked=chosen.parking, wait_parked=chosen.wait_parked, stop_grace=chosen.stop_grace, limits=limits, retry=chosen.retry, worker=worker, watch=watch,
     )  # fmt: skip
 
 
@@ -313,6 +317,8 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
             clock=clock,
             nonce=lambda: uuid.uuid4().hex,
             follower=follower,
+            commands=ControlSocket(chosen.state_dir),
+            meter=SystemMeter(chosen.state_dir) if chosen.admission == "on" else None,
         )
         return anyio.run(Dispatcher(ports, dispatch_settings(chosen, watch=options.watch), Stop()).run, number)
 

@@ -356,7 +356,7 @@ def _flow_of(args: argparse.Namespace, chosen: settings.Settings) -> str:
     if found:
         return found
     hint = "give --flow FILE, or set flow in state/profiles/<id>/metadata.json or in ostler.toml"
-    raise BadInput([Problem(place="command line", field="flow", expected="a flow", found="none", hint=hint)])
+    raise BadInput([Problem(place="--flow", expected="a flow", found="none", hint=hint)])
 
 
 def _params(given: list[str]) -> dict[str, object]:
@@ -368,12 +368,12 @@ def _params(given: list[str]) -> dict[str, object]:
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise BadInput([Problem(place="command line", field="--param", expected="NAME=VALUE", found=repr(name))])
+            raise BadInput([Problem(place="--param", expected="NAME=VALUE", found=repr(name))])
         # plain text stays text: the worker converts it to what the flow declares
         try:
             params[name] = msgspec.json.decode(value) if value[:1] in ("[", "{", '"') else value
         except msgspec.DecodeError as exc:
-            raise BadInput([Problem(place="command line", field=name, expected="JSON", found=str(exc))]) from exc
+            raise BadInput([Problem(place="--param", field=name, expected="JSON", found=str(exc))]) from exc
     return params
 
 

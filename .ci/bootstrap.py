@@ -31,7 +31,7 @@ UNFINISHED = VENV / ".ostler-unfinished"
 LOCKS = {"run": "requirements.lock", "dev": "requirements-dev.lock"}
 HOST_FAULT = 7
 # program → the distribution's package
-SHOWS_WINDOWS = {"Xvfb": "xvfb", "chromium": "chromium"}
+SHOWS_WINDOWS = {"Xvfb": "xvfb", "chromium": "chromium", "chromedriver": "chromium-driver"}
 BROWSER = "browser"
 WINDOWS = "windows"
 
@@ -205,7 +205,7 @@ def find_windows() -> str:
     """
     packages = [package for program, package in SHOWS_WINDOWS.items() if shutil.which(program) is None]
     if packages and may_apt():
-        say(f"installing {' and '.join(packages)}, for tests of browsers with windows")
+        say(f"installing {' and '.join(packages)}, for tests of browsers with windows and of drivers")
         try:
             apt_install(*packages)
         except subprocess.CalledProcessError as exc:

@@ -30,6 +30,7 @@ from core.durable import (
 from core.errors import DurableWriteFailed, Fenced, NewerSchema, StateCorrupt
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 T = TypeVar("T")
@@ -74,25 +75,29 @@ class EnvelopeFile(Generic[T]):
     Writers take turns by a kernel lock on the current file, so that the fence that was checked is the one replaced.
     """
 
-    def __init__(self, path: Path, kind: Any, *, schema: int = 1) -> None:
+    def __init__(
+        self, path: Path, kind: Any, *, schema: int = 1, check: Callable[[T], str] = lambda _value: ""
+    ) -> None:
         """Name the file.
 
         Args:
             path: the file; its directory is created by the first write.
             kind: type of the payload, a ``T``, as msgspec understands it.
             schema: version of the payload's form that this program writes.
+            check: says what is wrong with a payload that is whole, as another's in this one's place; empty if nothing is.
         """
         self._path = path
         self._previous = path.with_name(path.name + ".prev")
         self._schema = schema
+        self._check = check
         self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(kind)
 
     def read(self) -> Envelope[T] | None:
         """Return what is stored, None if nothing is. Damaged bytes are copied to ``<name>.corrupt-<n>``.
 
         Raises:
-            StateCorrupt: both generations are damaged or unreadable, or the payload is whole and yet no ``T``, or the previous
-                generation is the newer one.
+            StateCorrupt: both generations are damaged or unreadable, or the payload is whole and yet no ``T`` or not this one's,
+                or the previous generation is the newer one.
             NewerSchema: the file says so, whole or not: if in doubt, it is not ours to judge.
         """
         try:
@@ -287,6 +292,9 @@ class EnvelopeFile(Generic[T]):
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
             # Whole, so it is what somebody meant to write: falling back to an older version would lose it.
             raise StateCorrupt(path, str(exc)) from None
+        wrong = self._check(value)
+        if wrong:
+            raise StateCorrupt(path, wrong)
         return Envelope(value=value, generation=disk.generation, fence=disk.fence)
 
     def _opened(self, path: Path, data: bytes) -> _OnDisk:

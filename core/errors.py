@@ -238,6 +238,15 @@ class SpawnFailed(OstlerError):
         super().__init__(f"could not start {what}: {reason}")
 
 
+class NotUnderWay(OstlerError):
+    """Nobody answers on the control socket of a state directory."""
+
+    def __init__(self, state_dir: Path, why: str) -> None:
+        self.state_dir = state_dir
+        self.why = why
+        super().__init__(f"{state_dir}: {why}")
+
+
 class ControlLost(OstlerError):
     """The other side of a control channel is gone."""
 
@@ -371,7 +380,11 @@ class PostconditionFailed(StepError):
 
 
 class NeedsPerson(StepError):
-    """The step cannot go on without a person."""
+    """The step cannot go on without a person. ``asks``: names of what it wants to be told."""
+
+    def __init__(self, step: str, reason: str, code: str = "", asks: Sequence[str] = ()) -> None:
+        self.asks = tuple(asks)
+        super().__init__(step, reason, code)
 
 
 class LocateFailed(OstlerError):

@@ -7,152 +7,34 @@ file ``OSTLER_CONFIG`` names), defaults. ``os.environ`` is read nowhere else.
 from __future__ import annotations
 
 import difflib
-import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
-from core.domain.messages import Screenshots, Trace
-from core.domain.retention import Retention
-from core.domain.retry import RetryPolicy
 from core.errors import BadInput, Problem
 from core.input_file import absolute
-from core.rotation import MOST_KEPT
+from core.settings_failures import TABLE, built_changes, failure_rules, unknown_failure
 from core.settings_file import ConfigFile
+from core.settings_table import CHECKOUT, DEFAULTS, LEAST, MOST, NO_SETTINGS, PATHS, Settings
 from core.settings_value import LARGEST, WEEK, Rule, Wrong, convert, members, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parent.parent
-MAX_CONCURRENT = 1000
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All settings. Durations are seconds, paths are absolute.
-
-    Attributes:
-        state_dir: everything durable.
-        log_dir: logs and events.
-        max_concurrent: slots, 1 to 1000.
-        launch_interval: seconds between two starts of a browser, before jitter; None: from the number of cores.
-        max_preparing: attempts that prepare at the same time (start, copy, verify); None: two for each core.
-        batch_size: jobs that are prepared together and then launched one by one, 1 to 1000; None: one by one.
-        batch_delay: seconds between the last launch of a batch and the next batch.
-        progress_timeout: least time without progress after which an attempt is stopped.
-        timeout: hard limit of one attempt.
-        stop_grace: time between asking a worker to end and killing its tree.
-        start_timeout: time a worker has from its spawn to ``Ready``.
-        describe_timeout: time that loading a flow may take.
-        watch_interval: seconds between two looks at a queue that a server or a command gives.
-        flow: flow of jobs that name none.
-        browser: executable.
-        headed: show browsers.
-        sandbox: None: on, unless the user is root.
-        action_timeout: Playwright's own, below every step's.
-        screenshots: ``on-failure`` or ``off``; they may show secrets.
-        trace: Playwright's: ``on-failure``, ``always`` or ``off``; it holds secrets.
-        max_attempts: failing attempts a job may have.
-        poison_limit: consecutive crashes that quarantine a job.
-        retry_delay: before the first retry; doubles.
-        busy_delay: before a held profile is tried again.
-        log_max_bytes: size of ``logs/<id>.log`` from which it is rotated between attempts.
-        log_keep: how many rotated logs of a profile are kept.
-        log_rate: bytes a second a worker may write to its log before lines are dropped and counted.
-        retention: what ``ostler gc`` removes; ``[retention]`` in the file, ``OSTLER_RETENTION_…`` in the environment.
-    """
-
-    state_dir: Path = CHECKOUT / "state"
-    log_dir: Path = CHECKOUT / "logs"
-    max_concurrent: int = 5
-    launch_interval: float | None = None
-    max_preparing: int | None = None
-    batch_size: int | None = None
-    batch_delay: float = 2.0
-    progress_timeout: float = 30.0
-    timeout: float = 1800.0
-    stop_grace: float = 10.0
-    start_timeout: float = 30.0
-    describe_timeout: float = 20.0
-    watch_interval: float = 30.0
-    flow: str | None = None
-    browser: str | None = None
-    headed: bool = False
-    sandbox: bool | None = None
-    action_timeout: float = 10.0
-    screenshots: Screenshots = "off"
-    trace: Trace = "off"
-    max_attempts: int = 3
-    poison_limit: int = 3
-    retry_delay: float = 1.0
-    busy_delay: float = 5.0
-    log_max_bytes: int = 10 * 1024 * 1024
-    log_keep: int = 5
-    log_rate: int = 1024 * 1024
-    retention: Retention = Retention()
-
-    @property
-    def retry(self) -> RetryPolicy:
-        """The retry policy that these settings amount to."""
-        return RetryPolicy(
-            max_attempts=self.max_attempts,
-            poison_limit=self.poison_limit,
-            base_delay=self.retry_delay,
-            busy_delay=self.busy_delay,
-        )
-
-    @property
-    def preparing(self) -> int:
-        """How many attempts may prepare at once: more than the cores can do would only make each of them late."""
-        return self.max_preparing or 2 * (os.cpu_count() or 1)
-
-    @property
-    def gate_interval(self) -> float:
-        """Seconds between two browser starts: half a second of one core's work, shared by the cores there are."""
-        if self.launch_interval is not None:
-            return self.launch_interval
-        return 1.0 / (os.cpu_count() or 1)
-
-
-_DEFAULTS = Settings()
-_LEAST: Mapping[str, float] = {
-    "max_concurrent": 1,
-    "max_preparing": 1,
-    "batch_size": 1,
-    "progress_timeout": 1,
-    "timeout": 1,
-    "start_timeout": 1,
-    "describe_timeout": 1,
-    "watch_interval": 1,
-    "action_timeout": 0.1,
-    "max_attempts": 1,
-    "poison_limit": 1,
-    "log_max_bytes": 4096,
-    "log_rate": 1024,
-}
-"""The smallest value of a number; 0 where nothing is said."""
-_MOST: Mapping[str, float] = {
-    "max_concurrent": MAX_CONCURRENT,
-    "max_preparing": MAX_CONCURRENT,
-    "batch_size": MAX_CONCURRENT,
-    "log_keep": MOST_KEPT,
-}
-"""The largest; a week of seconds, or none, where nothing is said."""
-_PATHS = frozenset({"flow", "browser"})
-"""Texts that are paths."""
-_NO_SETTINGS = frozenset(
-    {
-        "OSTLER_CONFIG",
-        "OSTLER_FEED_TOKEN",
-        "OSTLER_CONTROL_FD",
-        "OSTLER_ATTEMPT",
-        "OSTLER_DRIVER",
-        "OSTLER_UPDATE_SNAPSHOTS",
-    }
-)
-"""Variables of our own that set nothing here."""
+__all__ = [
+    "CHECKOUT",
+    "Origin",
+    "Resolved",
+    "Settings",
+    "load",
+    "located",
+    "resolve",
+    "rules",
+    "unknown_variables",
+    "variable",
+]
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,6 +77,11 @@ def variable(name: str) -> str:
     return f"OSTLER_{name.upper().replace('.', '_')}"
 
 
+def flag(name: str) -> str:
+    """Return the flag of a setting, as it is typed."""
+    return "--no-sandbox" if name == "sandbox" else f"--{name.replace('_', '-')}"
+
+
 def load(flags: Mapping[str, Any], env: Mapping[str, str], *, cwd: Path) -> Settings:
     """Return the settings; see ``resolve``."""
     return resolve(flags, env, cwd=cwd).settings
@@ -218,13 +105,13 @@ def resolve(flags: Mapping[str, Any], env: Mapping[str, str], *, cwd: Path) -> R
     given += [
         _Given(name, env[variable(name)], "environment", variable(name), cwd) for name in known if variable(name) in env
     ]
-    given += [_Given(name, raw, "flag", "command line", cwd) for name, raw in flags.items() if raw is not None]
+    given += [_Given(name, raw, "flag", flag(name), cwd) for name, raw in flags.items() if raw is not None]
     values: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
     for one in given:
         rule = known.get(one.name)
         value = (
-            _unknown(one.name, known, one.raw)
+            unknown_failure(one.name, one.raw) or _unknown(one.name, known, one.raw)
             if rule is None
             else convert(rule, one.raw, one.base, is_text=one.kind != "file")
         )
@@ -232,7 +119,7 @@ def resolve(flags: Mapping[str, Any], env: Mapping[str, str], *, cwd: Path) -> R
             problems.append(_problem(one, value, file))
         else:
             values[one.name] = value
-            origins[one.name] = Origin(kind=one.kind, where=_where(one))
+            origins[one.name] = Origin(kind=one.kind, where=one.place)
     problems += _conflicts(values, origins, file)
     if problems:
         raise BadInput(problems)
@@ -250,7 +137,7 @@ def located(resolved: Resolved) -> dict[str, Origin]:
 
 def unknown_variables(env: Mapping[str, str]) -> list[str]:
     """Return a line for each variable that looks like one of ours and is none: it is not an error, and yet does nothing."""
-    known = {variable(name) for name in rules()} | _NO_SETTINGS
+    known = {variable(name) for name in rules()} | NO_SETTINGS
     lines = []
     for name in sorted(env):
         if name.upper().startswith("OSTLER_") and name not in known and not name.startswith("OSTLER_TEST_"):
@@ -263,12 +150,15 @@ def unknown_variables(env: Mapping[str, str]) -> list[str]:
 def _rules(struct: Any, prefix: str) -> Iterator[Rule]:
     for field in msgspec.structs.fields(struct):
         name = prefix + field.name
+        if name == TABLE:
+            yield from failure_rules()
+            continue
         if _is_table(field.type):
             yield from _rules(field.type, f"{name}.")
             continue
         most = LARGEST if int in members(field.type) else sys.float_info.max
-        rule = Rule(name, field.type, _LEAST.get(name, 0.0), most, name in _PATHS)
-        yield rule._replace(most=_MOST.get(name, WEEK if rule.unit == "seconds" else most))
+        rule = Rule(name, field.type, LEAST.get(name, 0.0), most, name in PATHS)
+        yield rule._replace(most=MOST.get(name, WEEK if rule.unit == "seconds" else most))
 
 
 def _is_table(type_: Any) -> bool:
@@ -279,7 +169,9 @@ def _built(struct: Any, values: Mapping[str, Any], prefix: str) -> Any:
     fields = {}
     for field in msgspec.structs.fields(struct):
         name = prefix + field.name
-        if _is_table(field.type):
+        if name == TABLE:
+            fields[field.name] = built_changes(values)
+        elif _is_table(field.type):
             fields[field.name] = _built(field.type, values, f"{name}.")
         elif name in values:
             fields[field.name] = values[name]
@@ -309,6 +201,7 @@ def _unknown(name: str, known: Mapping[str, Rule], raw: Any) -> Wrong:
         return Wrong(known[table].expected, "a table", f"{table} is a value: {table} = …")
     folded = name.replace("-", "_").lower()
     last = folded.rpartition(".")[2]
+    known = {name: rule for name, rule in known.items() if not name.startswith(f"{TABLE}.")}
     same = [rule for rule in known if rule.rpartition(".")[2] == last]
     close = same or difflib.get_close_matches(folded, known, 1, 0.6) or difflib.get_close_matches(last, known, 1, 0.7)
     if not close:
@@ -325,9 +218,7 @@ def _unknown(name: str, known: Mapping[str, Rule], raw: Any) -> Wrong:
 
 def _problem(one: _Given, wrong: Wrong, file: ConfigFile) -> Problem:
     line, column = file.place(one.name) if one.kind == "file" else (None, None)
-    field = {"file": one.name, "environment": "", "flag": one.name.replace("_", "-")}[one.kind]
-    if wrong.expected == "a known setting":
-        field = ""
+    field = one.name if one.kind == "file" and wrong.expected != "a known setting" else ""
     return Problem(
         place=one.place,
         line=line,
@@ -339,21 +230,26 @@ def _problem(one: _Given, wrong: Wrong, file: ConfigFile) -> Problem:
     )
 
 
-def _where(one: _Given) -> str:
-    return f"--{one.name.replace('_', '-')}" if one.kind == "flag" else one.place
-
-
 def _conflicts(values: Mapping[str, Any], origins: Mapping[str, Origin], file: ConfigFile) -> list[Problem]:
-    """Return what is right in itself, but not together: the action's limit must strike first, it has the explanation."""
-    name = "action_timeout"
-    whole = values.get("progress_timeout", _DEFAULTS.progress_timeout)
-    if name not in values or values[name] < whole:
-        return []
-    origin = origins[name]
-    line, column = file.place(name) if origin.kind == "file" else (None, None)
-    return [
-        Problem(
-            place=origin.where, line=line, column=column, field=name if origin.kind == "file" else "",
-            expected=f"less than progress_timeout, which is {whole:g}", found=f"{values[name]:g}",
-        )
-    ]  # fmt: skip
+    """Return what is right in itself, but not together: the action's limit must strike first, it has the explanation; a delay
+    of failures cannot be longer than the longest.
+    """
+    wrong: dict[str, str] = {}
+    whole = values.get("progress_timeout", DEFAULTS.progress_timeout)
+    if values.get("action_timeout", 0) >= whole:
+        wrong["action_timeout"] = f"less than progress_timeout, which is {whole:g}"
+    for name, longest in values.items():
+        first = name.replace(".max_delay", ".delay")
+        if name.startswith(f"{TABLE}.") and first != name and values.get(first, 0) > longest:
+            wrong[first] = f"at most max_delay, which is {longest:g}"
+    problems = []
+    for name, expected in wrong.items():
+        origin = origins[name]
+        line, column = file.place(name) if origin.kind == "file" else (None, None)
+        problems.append(
+            Problem(
+                place=origin.where, line=line, column=column, field=name if origin.kind == "file" else "",
+                expected=expected, found=f"{values[name]:g}",
+            )
+        )  # fmt: skip
+    return problems

@@ -26,8 +26,10 @@ _UNITS: dict[str, dict[str, float]] = {
         "gb": 1000**3, "gib": 1024**3,
     },
 }  # fmt: skip
+_PLAIN = frozenset({"factor", "jitter", "threshold"})
+"""Numbers that count nothing."""
 _WITH_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)\s*", re.ASCII)
-_WORDS = {str: "a text", bool: "true or false", int: "a whole number", Path: "a path"}
+_WORDS = {str: "a text", bool: "true or false", int: "a whole number", float: "a number", Path: "a path"}
 _LONGEST_NUMBER = 4096
 """Bits of a number that a message may show: Python refuses to spell out thousands of digits."""
 
@@ -60,7 +62,9 @@ class Rule(NamedTuple):
     @property
     def unit(self) -> str:
         """What a number of it counts."""
-        last = self.name.rpartition("_")[2]
+        last = self.name.rpartition(".")[2].rpartition("_")[2]
+        if last in _PLAIN:
+            return ""
         if last in _UNITS:
             return last
         return "bytes" if last == "rate" else "seconds" if float in members(self.type) else ""

@@ -47,6 +47,7 @@ def make(root: Path) -> Path:
     (root / "Default" / "Preferences").write_text(json.dumps(PREFERENCES))
     for name in ("Cookies", "Login Data", "Web Data"):
         with contextlib.closing(sqlite3.connect(root / "Default" / name)) as connection:
+            connection.execute("PRAGMA synchronous = OFF")
             connection.execute("CREATE TABLE cookies (host_key TEXT, name TEXT, encrypted_value BLOB)")
             connection.execute("INSERT INTO cookies VALUES ('a.example', 'login', CAST('v10x' AS BLOB))")
             connection.commit()

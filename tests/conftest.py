@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +15,15 @@ import pytest
 
 from core.clock import ManualClock
 from core.events.recording import RecordingEvents
+from tests import real_profile
 from tests.display import without_a_screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# other tests beside these must not hold a fleet up; what is about the host's load asks for it
+os.environ.setdefault("OSTLER_ADMISSION", "off")
+_MEMORY, _ROOM = Path("/dev/shm"), 200 * 1024**2
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -68,3 +76,23 @@ def browser_executable() -> str:
     if found.returncode != 0:
         pytest.fail(f"no browser works here; type `make setup`, or set OSTLER_BROWSER.\n{found.stderr}", pytrace=False)
     return found.stdout.strip().splitlines()[0]
+
+
+@pytest.fixture(scope="session")
+def real_state(tmp_path_factory: pytest.TempPathFactory, browser_executable: str) -> Path:
+    """A state directory that a real browser has filled, see ``tests/real_profile.py``; to be copied, not to be changed."""
+    state = tmp_path_factory.mktemp("real") / "state"
+    state.mkdir(mode=0o700)
+    real_profile.make(state, browser_executable)
+    return state
+
+
+@pytest.fixture
+def fast_path(tmp_path: Path) -> Iterator[Path]:
+    """A directory of the test's own, in memory where there is room: for what does not need a disk, and would wait for it often."""
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(_MEMORY).free > _ROOM:
+            with tempfile.TemporaryDirectory(prefix="ostler-test-", dir=_MEMORY) as name:
+                yield Path(name)
+                return
+    yield tmp_path

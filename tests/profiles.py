@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from core.clock import ManualClock
 from core.domain.session import Identity, SessionState
 from core.profiles.archive_export import Home
-from core.profiles.lock import FileProfileLocks
+from core.profiles.lock_manager import ProfileLockManager
 from core.profiles.port import ProfileMetadata, Viewport
+from core.profiles.registry import ProfileRegistry
 from core.profiles.store import FileProfileStore
 from core.state.login_state import FileLoginStateStore
 from core.state.port import LoginState
@@ -40,13 +41,10 @@ CACHES = ("Default/Cache/Cache_Data/f_000001", "GrShaderCache/data_0", "Default/
 
 
 def home_of(state_dir: Path, clock: Clock | None = None) -> Home:
-    """Wire archives to a state directory."""
+    """Say where profiles live; nobody waits long for another one there."""
     clock = clock or ManualClock(1_795_212_000.0)
-    return Home(
-        state_dir=state_dir,
-        locks=FileProfileLocks(state_dir, clock),
-        clock=clock,
-    )
+    locks = ProfileLockManager(state_dir, clock, timeout=0.1)
+    return Home(state_dir=state_dir, locks=locks, registry=ProfileRegistry(state_dir, clock, locks), clock=clock)
 
 
 def make_profile(state_dir: Path, profile_id: str = "anna") -> None:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import ssl
 
 
 class QueueServer:
-    """``answers`` holds, by path, a text or a function of the handler; ``asked`` the path and headers of each request."""
+    """``answers`` holds, by path, a text or a function of the handler; ``asked`` the path and headers of each request.
 
-    def __init__(self) -> None:
+    With a ``context`` it speaks TLS.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self.answers: dict[str, Any] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.sent: list[int] = []
@@ -44,6 +50,9 @@ class QueueServer:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        if context is not None:
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self._scheme = "http" if context is None else "https"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         self._thread.start()
 
@@ -51,8 +60,8 @@ class QueueServer:
     def etag(answer: str) -> str:
         return f'"{hash(answer)}"'
 
-    def url(self, path: str = "/queue.json") -> str:
-        return f"http://127.0.0.1:{self._server.server_port}{path}"
+    def url(self, path: str = "/queue.json", host: str = "127.0.0.1") -> str:
+        return f"{self._scheme}://{host}:{self._server.server_port}{path}"
 
     def close(self) -> None:
         self.released.set()

@@ -14,6 +14,7 @@ from core.domain.messages import BrowserClosed, Progress, StepCommitted
 from core.errors import BrowserError, BrowserLost, BrowserNotFound, BrowserRefused, StepError
 from core.profiles.port import timestamp
 from core.state.port import LoginState
+from workers.failure import Stopped
 from workers.opening import browser_request, introduce
 from workers.port import AttemptKey
 from workers.steps.evidence import Evidence
@@ -24,10 +25,12 @@ from workers.steps.signs import Signs
 from workers.steps.trace import Tracer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from core.browser.port import BrowserRequest, OpenBrowser
     from core.workspaces.port import Workspace
+    from workers.handoff import HandOff
     from workers.report import Reporter
     from workers.restore import Restored
     from workers.runner import Ports
@@ -51,8 +54,12 @@ class _Pause:
 class Browsing:
     """Runs the steps of one attempt, with browsers or without."""
 
-    def __init__(self, run: Restored, ports: Ports, reporter: Reporter) -> None:
+    def __init__(
+        self, run: Restored, ports: Ports, reporter: Reporter, hand_off: HandOff, yields_to: Callable[[], str]
+    ) -> None:
         self._run = run
+        self._hand_off = hand_off
+        self._yields_to = yields_to
         self._ports = ports
         self._reporter = reporter
         self._todo = list(run.todo)
@@ -168,7 +175,7 @@ class Browsing:
         await self._expect_login(stage, workspace)
         self._reporter.enter("steps")
         if self._todo:
-            await prepare(stage)
+            await self._hand_off.until_done(self._run.ctx, partial(prepare, stage))
         return await self._steps(stage)
 
     async def _expect_login(self, stage: Stage, workspace: Workspace) -> None:
@@ -198,10 +205,15 @@ class Browsing:
 
     async def _steps(self, stage: Stage) -> _Pause | None:
         while self._todo:
+            if (reason := self._yields_to()) != "":
+                raise Stopped(reason)
             step = self._todo[0]
             self._reporter.phase = step.name
             began = self._ports.clock.monotonic()
-            body_ran = await run_step(stage, step)
+            if stage.browser is None:
+                body_ran = await run_step(stage, step)
+            else:
+                body_ran = await self._hand_off.until_done(self._run.ctx, partial(run_step, stage, step))
             login = await export(stage, step)
             seconds = self._ports.clock.monotonic() - began
             del self._todo[0]

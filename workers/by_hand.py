@@ -217,7 +217,9 @@ def line_of(message: Up) -> str:  # noqa: C901, PLR0911 - one per message
             return f"kept {', '.join(message.files)}" + (" (sensitive)" if message.sensitive else "")
         case Network():
             through = f" through {message.proxy}" if message.proxy else ""
-            return f"network{through}: requests {message.requests}, failed {message.failures}, bytes {message.received + message.sent}"
+            unknown = f", not measured {message.unmeasured}" if message.unmeasured else ""
+            size = message.received + message.sent
+            return f"network{through}: requests {message.requests}, failed {message.failures}, bytes {size}{unknown}"
         case _:
             return ""
 

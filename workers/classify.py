@@ -23,6 +23,7 @@ from core.errors import (
     Fenced,
     FlowLoadError,
     HolderAlive,
+    HostFailed,
     LocateFailed,
     NeedsPerson,
     NewerSchema,
@@ -67,6 +68,7 @@ _OURS: tuple[tuple[type[Exception], Code], ...] = (
     (BrowserLaunchFailed, Code.BROWSER_NOT_STARTED),
     (CapabilityMismatch, Code.BROWSER_NOT_STARTED),
     (SpawnFailed, Code.HOST_FAULT),
+    (HostFailed, Code.HOST_FAULT),
 )
 _PYTHONS: tuple[tuple[type[BaseException], Code], ...] = (
     (MemoryError, Code.OUT_OF_MEMORY),
@@ -193,6 +195,8 @@ def _of_ours(error: OstlerError) -> Code | None:
             return _of_system(error.errno, error.path) or Code.HOST_FAULT
         case NoSpace() if _has_no_inodes(error.path):
             return Code.NO_INODES
+        case WorkspaceError() if type(error) is WorkspaceError and isinstance(error.__cause__, OSError):
+            return host_code_of(error.__cause__)
         case _:
             return _first(error, _OURS)
 

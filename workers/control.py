@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from core.domain.messages import Go, Heartbeat, Hello, Launch, Stop
+from core.domain.messages import Heartbeat, Hello, Stop
 from core.domain.outcome import ExitCode
 from core.errors import ControlLost
 from core.process.channel import BlockingChannel, adopt, decode_down
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import AsyncIterator, Callable
 
-    from core.domain.messages import Down, Up
+    from core.domain.messages import Down, Up, Word
 
 FATE_GRACE = 8.0
 """Seconds from the end of the other side to the end of this process, whatever user code does."""
@@ -48,7 +48,7 @@ class WorkerChannel:
         self._channel: BlockingChannel[Down] = BlockingChannel(control, decode_down)
         self._kill = kill
         self._victim: str | None = None
-        self._words: deque[Go | Launch | Stop | None] = deque()
+        self._words: deque[Word | None] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._arrived = asyncio.Event()
         self._outgoing: deque[Up] = deque()
@@ -94,7 +94,7 @@ class WorkerChannel:
             self._outgoing.append(message)
             self._writing.notify()
 
-    async def receive(self) -> Go | Launch | Stop | None:
+    async def receive(self) -> Word | None:
         """Return the next word; None, again and again, once the other side is gone."""
         while not self._words:
             self._arrived.clear()
@@ -148,14 +148,14 @@ class WorkerChannel:
                 # its content may be secret
                 _log.warning("control_message_not_sent", message=type(message).__name__, reason=type(exc).__name__)
 
-    def _on_loop(self, word: Go | Launch | Stop | None) -> None:
+    def _on_loop(self, word: Word | None) -> None:
         loop = self._loop
         if loop is not None:
             # the loop may have ended: then nobody is left to be told
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._arrive, word)
 
-    def _arrive(self, word: Go | Launch | Stop | None) -> None:
+    def _arrive(self, word: Word | None) -> None:
         self._words.append(word)
         self._arrived.set()
 

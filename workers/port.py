@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from core.domain.messages import Go, Launch, Stop, Up
+    from core.domain.messages import Up, Word
 
 
 class Control(Protocol):
@@ -24,7 +24,7 @@ class Control(Protocol):
         """Queue a message for the other side."""
         ...
 
-    async def receive(self) -> Go | Launch | Stop | None:
+    async def receive(self) -> Word | None:
         """Return the next message; None, again and again, once the other side is gone."""
         ...
 

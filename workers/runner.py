@@ -19,7 +19,7 @@ import structlog
 from core.browser.port import BrowserProvider
 from core.clock import Clock
 from core.domain import session as sessions
-from core.domain.messages import Finished, Go, Hello, Launch, Prepared, Ready, Stop
+from core.domain.messages import Dismiss, Finished, Go, Hello, Launch, Prepared, Ready, Resume, Stop, Yield
 from core.domain.outcome import (
     Busy,
     Corrupt,
@@ -40,6 +40,7 @@ from core.state.port import SelectorCache
 from core.workspaces.port import Workspaces
 from workers.browse import Browsing, save_metadata
 from workers.failure import Stopped, outcome_of
+from workers.handoff import HandOff
 from workers.opening import say_workspace
 from workers.port import Artifacts, Control
 from workers.record import Record, Secrets, Stores
@@ -51,6 +52,7 @@ from workers.steps.flow import Flow
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from core.domain.messages import Word
     from core.domain.model import ProcessStamp
 
 _CLONE_LIMIT = 600.0
@@ -128,6 +130,8 @@ class Run:
         log = structlog.get_logger().bind(profile_id=self._profile_id, attempt=hello.attempt)
         self._reporter = Reporter(ports.control, Secrets(ports.redactor, ports.control), log)
         self._may_launch = anyio.Event()
+        self._hand_off = HandOff(self._reporter, allowed=hello.settings.park)
+        self._yields_to = ""
         self._stop = anyio.Event()
         self._stop_reason = ""
         self._record: Record | None = None
@@ -176,9 +180,16 @@ class Run:
         return ended[0]
 
     async def _listen(self) -> None:
-        while isinstance(word := await self._ports.control.receive(), (Go, Launch)):
-            if isinstance(word, Launch):
-                self._may_launch.set()
+        while (word := await self._ports.control.receive()) is not None and not isinstance(word, Stop):
+            match word:
+                case Launch():
+                    self._may_launch.set()
+                case Resume() | Dismiss():
+                    self._hand_off.hear(word)
+                case Yield(reason=reason):
+                    self._yields_to = reason
+                case Go():
+                    pass  # heard already
         self._stop_reason = _why(word)
         self._reporter.log.info("stopping", reason=self._stop_reason)
         self._stop.set()
@@ -206,7 +217,7 @@ class Run:
         self._reporter.enter("restore")
         self._record = take_over(self._hello, self._ports, self._reporter, found)
         run = restore(self._hello, self._ports, self._reporter, self._record)
-        browsing = Browsing(run, self._ports, self._reporter)
+        browsing = Browsing(run, self._ports, self._reporter, self._hand_off, lambda: self._yields_to)
         if not run.flow.browser:
             self._ports.control.kill_on_silence(None)
             if run.todo:
@@ -234,6 +245,9 @@ class Run:
         workspace = await anyio.to_thread.run_sync(acquire)
         self._reporter.enter("verify")
         say_workspace(self._reporter, workspace)
+        if run.metadata.generation and workspace.receipt.source in {"template", "empty"}:
+            hint = "it was there once: what the login state has is restored, the rest is lost unless there is a backup"
+            self._reporter.note("browser_data_missing", hint=hint)
         if run.metadata.status == "corrupted":
             run.metadata.status = "active"
             self._ports.profiles.write(run.metadata)
@@ -248,5 +262,5 @@ class Run:
             save_metadata(run, self._ports)
 
 
-def _why(word: Go | Launch | Stop | None) -> str:
+def _why(word: Word | None) -> str:
     return word.reason if isinstance(word, Stop) else "the orchestrator is gone"

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from core.domain.messages import Go, Launch, Stop
+from core.domain.messages import Go, Launch
 from workers.artifacts import numbered, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from core.domain.messages import Up
+    from core.domain.messages import Up, Word
     from workers.port import AttemptKey
 
 M = TypeVar("M")
@@ -32,10 +32,10 @@ class ScriptedControl:
         self.sent: list[Up] = []
         self.victim: str | None = None
         self.on_send: Callable[[Up], None] | None = None
-        self._words: deque[Go | Launch | Stop | None] = deque([Go(), Launch()] if go else [])
+        self._words: deque[Word | None] = deque([Go(), Launch()] if go else [])
         self._changed = anyio.Event()
 
-    def say(self, word: Go | Launch | Stop | None) -> None:
+    def say(self, word: Word | None) -> None:
         """Let the other side say something; None: it is gone."""
         self._words.append(word)
         self._changed.set()
@@ -50,7 +50,7 @@ class ScriptedControl:
         if self.on_send is not None:
             self.on_send(message)
 
-    async def receive(self) -> Go | Launch | Stop | None:
+    async def receive(self) -> Word | None:
         """Return the next word; None for ever once the other side is gone."""
         while not self._words:
             self._changed = anyio.Event()

@@ -50,8 +50,9 @@ def _known(given: Iterable[str], place: str, known: Collection[str], expected: s
     problems = []
     for name in names:
         if name not in known:
-            like = nearest(name)
-            hint = f"did you mean {like}?" if like is not None and like in known else ""
+            like = next(iter(difflib.get_close_matches(name.lower(), known, 1, 0.7)), None)
+            hint = f"did you mean {like}?" if like is not None else ""
+            hint = "it is a type: --class takes those" if name in CLASSES else hint
             problems.append(Problem(place=place, expected=expected, found=repr(name[:64]), hint=hint))
     if problems:
         raise BadInput(problems)

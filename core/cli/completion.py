@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from core.settings import Settings
 
 _SHELLS = ("bash", "zsh", "fish")
+_ZSH_HEAD = "#compdef ostler\n"
+_ZSH_READY = """\
+# a new account's zsh has not begun to complete anything; below a compinit of your own this does nothing
+if (( ! $+functions[compdef] )); then
+    autoload -Uz compinit && compinit -i
+fi
+"""
 
 
 def register(groups: argparse._SubParsersAction[Any]) -> None:
@@ -21,7 +28,7 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
     command = add_command(
         groups, "completion", "print what makes a shell complete this command",
         ['completion bash   for ~/.bashrc:  eval "$(ostler completion bash)"',
-         'completion zsh    for ~/.zshrc:   eval "$(ostler completion zsh)"',
+         'completion zsh    for ~/.zshrc, below compinit:  eval "$(ostler completion zsh)"',
          "completion fish > ~/.config/fish/completions/ostler.fish"],
     )  # fmt: skip
     command.add_argument("shell", metavar="SHELL", choices=_SHELLS, help=", ".join(_SHELLS))
@@ -31,7 +38,10 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
 def _completion(arguments: argparse.Namespace, settings: Settings) -> ExitCode:  # noqa: ARG001 - a command takes both
     from argcomplete.shell_integration import shellcode  # noqa: PLC0415 - only this and a shell that asks need it
 
-    sys.stdout.write(shellcode(["ostler"], shell=arguments.shell).strip() + "\n")
+    script = shellcode(["ostler"], shell=arguments.shell).strip() + "\n"
+    if arguments.shell == "zsh":
+        script = f"{_ZSH_HEAD}{_ZSH_READY}{script.removeprefix(_ZSH_HEAD)}"
+    sys.stdout.write(script)
     return ExitCode.DONE
 
 

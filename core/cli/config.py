@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from core.cli import config_failures
 from core.cli.command import add_command
 from core.cli.printing import print_json, say
+from core.domain.failure import Code
 from core.domain.outcome import ExitCode
 from core.domain.session import is_secret
 from core.redaction import MASK, mask_url
 from core.settings import Origin, located, resolve, rules, unknown_variables, variable
+from core.settings_failures import TABLE
 
 if TYPE_CHECKING:
     import argparse
@@ -54,7 +57,7 @@ class ConfigReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         file: the file of settings that is read, whether it is there or not.
-        settings: all of them.
+        settings: all of them; of ``failures`` those that are set.
         warnings: variables that look like settings and are none.
     """
 
@@ -71,16 +74,19 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
     show.epilog = EPILOG
     show.add_argument("--json", action="store_true", help="as JSON, as in docs/schemas/config-show.json")
     show.set_defaults(run=_show)
+    config_failures.register(commands)
 
 
 def report(resolved: Resolved, warnings: list[str]) -> ConfigReport:
-    """Return every setting with its origin."""
+    """Return every setting with its origin; of single failures those that are set, ``ostler config failures`` has the rest."""
     origins = located(resolved)
     values = []
     for name in rules():
+        if name.startswith(f"{TABLE}.") and name not in origins:
+            continue
         value: Any = resolved.settings
         for part in name.split("."):
-            value = getattr(value, part)
+            value = value[Code(part)] if isinstance(value, dict) else getattr(value, part)
         origin = origins.get(name, Origin(kind="default"))
         values.append(
             Value(name=name, value=masked(name, value), origin=origin.kind, where=origin.where, variable=variable(name))

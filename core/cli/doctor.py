@@ -18,7 +18,7 @@ from core.errors import OstlerError
 from core.profiles.lock import FileProfileLocks
 from core.settings import CHECKOUT
 from core.state.orchestrator_lock import OrchestratorLock
-from core.upkeep import host, leftovers, storage
+from core.upkeep import host, integrity, leftovers, storage
 from core.upkeep.finding import CheckUp, Level, bad, ok, warn
 from workers.browser.discover import Wanted, discover
 
@@ -63,7 +63,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
     clock, state = SystemClock(), settings.state_dir
     yield host.check_python(sys.version_info[:3], Path(sys.prefix), CHECKOUT / ".venv")
     yield host.check_packages((CHECKOUT / "requirements.lock").read_text("utf-8"), host.installed_version)
-    yield host.check_descriptors(host.descriptor_limit(), settings.max_concurrent)
+    yield host.check_descriptors(host.descriptor_limit(), settings.slots)
     yield host.check_clock(clock.now(), _newest(settings), host.boot_id())
     if sys.platform == "linux":
         yield host.check_shared_memory(_shared_memory())
@@ -91,6 +91,7 @@ def _findings(settings: Settings) -> Iterator[Finding]:
 
     yield queue
     yield from leftovers.check_profiles(state)
+    yield integrity.check_selectors(state)
     yield from leftovers.check_attempts(attempts, runs=runs)
     yield from leftovers.check_browsers(state / "workspaces", attempts, held)
     yield from leftovers.check_directories(state, held, runs=runs)

@@ -10,7 +10,22 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from core.cli import completion, config, doctor, flow, gc, identity, logs, profile, queue, report, session, status
+from core.cli import (
+    completion,
+    config,
+    ctl,
+    doctor,
+    explain,
+    flow,
+    gc,
+    identity,
+    logs,
+    profile,
+    queue,
+    report,
+    session,
+    status,
+)
 from core.cli.printing import say_aside
 from core.domain.outcome import ExitCode
 from core.errors import (
@@ -42,7 +57,22 @@ if TYPE_CHECKING:
 
     Command = Callable[[argparse.Namespace, Settings], ExitCode]
 
-_GROUPS = (status, report, logs, queue, profile, session, identity, flow, doctor, gc, config, completion)
+_GROUPS = (
+    status,
+    ctl,
+    explain,
+    report,
+    logs,
+    queue,
+    profile,
+    session,
+    identity,
+    flow,
+    doctor,
+    gc,
+    config,
+    completion,
+)
 _EXIT_CODES: tuple[tuple[type[OstlerError], ExitCode], ...] = (
     (BadInput, ExitCode.BAD_INPUT),
     (NewerSchema, ExitCode.BAD_INPUT),

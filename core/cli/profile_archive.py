@@ -12,15 +12,11 @@ from typing import TYPE_CHECKING, Any
 from core.cli.command import add_command
 from core.cli.printing import print_json
 from core.cli.profile_archive_shown import ShownArchive, lines_of_export, lines_of_import
-from core.clock import SystemClock
 from core.domain.outcome import ExitCode
-from core.domain.validation import require_id
 from core.errors import BrowserError
 from core.input_file import absolute
-from core.profiles.archive_export import Home, export
 from core.profiles.archive_fit import doubts
-from core.profiles.archive_import import import_
-from core.profiles.lock import FileProfileLocks
+from core.profiles.manager import ProfileManager
 
 if TYPE_CHECKING:
     import argparse
@@ -56,12 +52,8 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
 
 def _export(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     target = absolute(arguments.file, Path.cwd())
-    made = export(
-        _home(settings),
-        require_id(arguments.profile_id, "ID"),
-        target,
-        with_secrets=arguments.with_secrets,
-        overwrite=arguments.overwrite,
+    made = ProfileManager(settings.state_dir).export(
+        arguments.profile_id, target, with_secrets=arguments.with_secrets, overwrite=arguments.overwrite
     )
     shown = ShownArchive.of_manifest(
         made.manifest, arguments.profile_id, arguments.file, made.bytes, recovered=made.recovered
@@ -75,7 +67,7 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
 
 def _import(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     path = absolute(arguments.file, Path.cwd())
-    made = import_(_home(settings), path, arguments.file, as_id=arguments.as_id)
+    made = ProfileManager(settings.state_dir).import_(path, as_id=arguments.as_id, place=arguments.file)
     found = _doubts(made.manifest, settings)
     status = path.stat()
     if made.manifest.with_secrets and stat.S_IMODE(status.st_mode) & 0o077 and os.name != "nt":
@@ -90,11 +82,6 @@ def _import(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     else:
         sys.stdout.write("\n".join(lines_of_import(shown)) + "\n")
     return ExitCode.DONE
-
-
-def _home(settings: Settings) -> Home:
-    clock = SystemClock()
-    return Home(state_dir=settings.state_dir, locks=FileProfileLocks(settings.state_dir, clock), clock=clock)
 
 
 def _doubts(manifest: Manifest, settings: Settings) -> list[str]:

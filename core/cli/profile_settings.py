@@ -7,16 +7,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from core.cli.command import add_command
 from core.cli.hidden_value import SOURCES, hidden_value
 from core.cli.printing import columns
-from core.clock import SystemClock
 from core.domain.outcome import ExitCode
-from core.domain.validation import require_id
 from core.errors import BadInput, Problem
-from core.profiles.lock import FileProfileLocks
+from core.profiles.manager import ProfileManager
 from core.profiles.settings import HEADER, NAMES, Around, assign, is_hidden, shown, unset
-from core.profiles.store import FileProfileStore
 
 if TYPE_CHECKING:
     import argparse
@@ -54,7 +53,7 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
 
 
 def _set(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
-    profile_id = require_id(arguments.profile_id, "ID")
+    profile_id = arguments.profile_id
     typed = [text.partition("=") for text in arguments.assignments]
     _require_hidden([(name, text) for name, equals, text in typed if equals])
     asked = [name for name, equals, _ in typed if not equals]
@@ -70,7 +69,7 @@ def _set(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
 
 
 def _unset(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
-    profile_id = require_id(arguments.profile_id, "ID")
+    profile_id = arguments.profile_id
     changed = _change(settings, profile_id, "ostler profile unset", lambda old: unset(old, arguments.names))
     _say(changed)
     return ExitCode.DONE
@@ -93,16 +92,18 @@ def _require_hidden(typed: list[tuple[str, str]]) -> None:
 def _change(
     settings: Settings, profile_id: str, what: str, change: Callable[[ProfileMetadata], ProfileMetadata]
 ) -> ProfileMetadata:
-    store = FileProfileStore(settings.state_dir)
-    if store.read(profile_id) is None:
-        raise BadInput([Problem(place="ID", expected="a profile", found=repr(profile_id))])
-    with FileProfileLocks(settings.state_dir, SystemClock()).hold(profile_id, what):
-        found = store.read(profile_id)
-        if found is None:
-            raise BadInput([Problem(place="ID", expected="a profile", found=f"{profile_id!r}, which was just deleted")])
-        changed = change(found)
-        store.write(changed)
-    return changed
+    manager = ProfileManager(settings.state_dir)
+    manager.validator.validate_id(profile_id)
+    manager.tidy()
+    manager.registry.require(profile_id)
+
+    def put(metadata: ProfileMetadata) -> None:
+        for name, value in msgspec.structs.asdict(change(metadata)).items():
+            setattr(metadata, name, value)
+
+    # under its lock: a run writes at its end what it read at its start
+    with manager.locks.acquire(profile_id, what=what):
+        return manager.metadata.update(profile_id, put)
 
 
 @functools.cache

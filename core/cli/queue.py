@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from core.cli import queue_shown as shown
+from core.cli.classes import read_classes, read_codes
 from core.cli.command import add_command
+from core.cli.desk import opened_desk
 from core.cli.printing import print_json, say, say_aside
 from core.cli.queue_feed import export, read_jobs
+from core.cli.state_dir import nothing_yet, queue_of
 from core.clock import SystemClock
 from core.domain.lifecycle import JobEvent
 from core.domain.model import JobState
 from core.domain.outcome import ExitCode
 from core.errors import BadInput, JobsRefused, Problem
-from core.queue.desk import SqliteDesk
 from core.queue.feed_schema import feed_schema_text
-from core.queue.header import refuse_foreign
 from core.queue.operating import allowed_states
 from core.queue.port import BY_HAND, Selection
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
 
     from core.cli.main import Command
     from core.settings import Settings
@@ -52,7 +50,10 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
     _common(add, _add)
 
     list_ = add_command(
-        commands, "list", "list jobs", ["queue list --state failed,quarantined", "queue list --profile 'shop-*' --json"]
+        commands,
+        "list",
+        "list jobs",
+        ["queue list --state failed,quarantined", "queue list --profile 'shop-*' --code selector_gone --json"],
     )
     _filters(list_)
     list_.add_argument("--limit", metavar="N", default=str(_LIMIT), help=f"at most so many (default {_LIMIT}; 0: all)")
@@ -63,7 +64,7 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
     _common(show, _show)
 
     retry = add_command(
-        commands, "retry", "run jobs again", ["queue retry anna", "queue retry --state failed --reason timeout"],
+        commands, "retry", "run jobs again", ["queue retry anna", "queue retry --class network"],
         more="Those that ended start as a new generation; those that wait for a person go on. What is done stays done: a "
         "committed step is not run again.",
     )  # fmt: skip
@@ -109,6 +110,10 @@ def _filters(command: argparse.ArgumentParser) -> None:
     command.add_argument("--flow", metavar="FILE", help="path of the flow, or the name of its file")
     command.add_argument("--profile", metavar="PATTERN", help="profile IDs like this: 'shop-*'")
     command.add_argument("--reason", metavar="TEXT", help="text that the reason contains")
+    command.add_argument("--code", metavar="CODE", action="append", help="what went wrong, as in docs/failures.md")
+    command.add_argument(
+        "--class", dest="classes", metavar="CLASS", action="append", help="the same, or a type: network, timeout, …"
+    )
 
 
 def _selection(arguments: argparse.Namespace, among: frozenset[JobState] = frozenset(JobState)) -> Selection:
@@ -117,31 +122,20 @@ def _selection(arguments: argparse.Namespace, among: frozenset[JobState] = froze
     if wrong:
         expected = f"states among {', '.join(state for state in JobState if state in among)}"
         raise BadInput([Problem(place="--state", expected=expected, found=", ".join(map(repr, wrong)))])
+    chosen = [read_codes(arguments.code, "--code")] if arguments.code is not None else []
+    chosen += [read_classes(arguments.classes, "--class")] if arguments.classes is not None else []
     return Selection(
-        states=frozenset(map(JobState, states)), flow=arguments.flow, profile=arguments.profile, reason=arguments.reason
+        states=frozenset(map(JobState, states)),
+        flow=arguments.flow,
+        profile=arguments.profile,
+        reason=arguments.reason,
+        codes=frozenset.intersection(*chosen) if chosen else None,
     )
-
-
-@contextlib.contextmanager
-def _desk(arguments: argparse.Namespace, settings: Settings, *, create: bool = False) -> Iterator[SqliteDesk]:
-    named = arguments.queue
-    path = settings.state_dir / "queue.db" if named is None else Path.cwd() / Path(named).expanduser()
-    if named is None and not create and not path.exists():
-        hint = "nothing was ever run or added there; another queue: --queue FILE"
-        found = f"none in {settings.state_dir}"
-        raise BadInput([Problem(place="queue", expected="a durable queue", found=found, hint=hint)])
-    if path.exists() or named is not None:
-        refuse_foreign(path)
-    desk = SqliteDesk(path, create=create and named is None)
-    try:
-        yield desk
-    finally:
-        desk.close()
 
 
 def _add(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     specs = read_jobs(arguments, settings)
-    with _desk(arguments, settings, create=True) as desk:
+    with opened_desk(arguments.queue, settings, create=True) as desk:
         added = desk.add(specs, now=SystemClock().now())
     known = [shown.KnownJob(id=job_id, state=state) for job_id, state in added.known]
     lines = [f"added {added.added}"]
@@ -155,22 +149,23 @@ def _list(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     selection = _selection(arguments)
     if not arguments.limit.isdecimal():
         raise BadInput([Problem(place="--limit", expected="a whole number from 0", found=repr(arguments.limit))])
-    with _desk(arguments, settings) as desk:
+    with opened_desk(arguments.queue, settings) as desk:
         jobs = [shown.without_secrets(kept) for kept in desk.select(selection, int(arguments.limit) or None)]
         total = desk.count(selection)
-    return _print(arguments, shown.ShownJobs(jobs=jobs, total=total), shown.jobs_table(jobs, total))
+    is_new = arguments.queue is None and queue_of(settings) is None
+    lines = [nothing_yet(settings)] if is_new else shown.jobs_table(jobs, total)
+    return _print(arguments, shown.ShownJobs(jobs=jobs, total=total), lines)
 
 
 def _show(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
-    with _desk(arguments, settings) as desk:
-        job = shown.without_secrets(desk.find(arguments.job_id))
-        history = shown.ShownHistory(job=job, history=desk.attempts(arguments.job_id))
+    with opened_desk(arguments.queue, settings) as desk:
+        history = shown.with_history(desk.find(arguments.job_id), desk.attempts(arguments.job_id))
     return _print(arguments, history, shown.history_table(history))
 
 
 def _retry(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     chosen = _chosen(arguments, JobEvent.AGAIN)
-    with _desk(arguments, settings) as desk:
+    with opened_desk(arguments.queue, settings) as desk:
         changed = desk.again(chosen, now=SystemClock().now())
     return _print(arguments, shown.ShownChange(changed=changed), [f"{len(changed)} queued again", *changed])
 
@@ -178,7 +173,7 @@ def _retry(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
 def _cancel(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     chosen = _chosen(arguments, JobEvent.CANCELLED)
     try:
-        with _desk(arguments, settings) as desk:
+        with opened_desk(arguments.queue, settings) as desk:
             changed = desk.cancel(chosen, now=SystemClock().now())
     except JobsRefused as exc:
         if any(state in {JobState.PREPARED, JobState.RUNNING} for _, state in exc.refused):
@@ -204,7 +199,7 @@ def _chosen(arguments: argparse.Namespace, event: JobEvent) -> list[str] | Selec
 
 def _export(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     selection = _selection(arguments)
-    with _desk(arguments, settings) as desk:
+    with opened_desk(arguments.queue, settings) as desk:
         without = export(
             desk, selection, sys.stdout, ended=arguments.all or bool(selection.states), lines=arguments.format == "jsonl",
             with_secrets=arguments.with_secrets,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 import msgspec
 
 from core.cli.printing import columns
 from core.cli.stores import masked
-from core.console.wording import one_line
+from core.console.wording import moment, one_line
+from core.domain.failure import Code
 from core.domain.model import JobState
 from core.queue.port import KeptJob, PastAttempt
 from core.redaction import Redactor, mask_url, proxy_password
@@ -25,6 +25,8 @@ class ShownJob(msgspec.Struct, frozen=True, kw_only=True):
         feed: the feed that named it last; empty if none does any more.
         due_at: not before this, where it is queued or waiting.
         reason: why it is where it is, if there is more to say.
+        code: what went wrong, as in docs/failures.md; null if nothing.
+        codes: how many attempts ended by each code.
         generation: raised by one whenever it is asked for again after its end.
         attempts: executions of this generation.
         failures: those that count against ``max_attempts``.
@@ -46,6 +48,8 @@ class ShownJob(msgspec.Struct, frozen=True, kw_only=True):
     feed: str
     due_at: float | None
     reason: str
+    code: Code | None
+    codes: dict[Code, int]
     generation: int
     attempts: int
     failures: int
@@ -93,9 +97,7 @@ class ShownChange(msgspec.Struct, frozen=True, kw_only=True):
 
 def without_secrets(kept: KeptJob) -> ShownJob:
     """Return a job for showing: the proxy's password is masked wherever it stands."""
-    job, spec = kept.job, kept.job.spec
-    password = proxy_password(spec.proxy) if spec.proxy is not None else None
-    redactor = Redactor([password] if password else [])
+    job, spec, redactor = kept.job, kept.job.spec, _redactor(kept)
     plain = msgspec.structs.asdict(spec) | {
         "proxy": None if spec.proxy is None else mask_url(spec.proxy),
         "params": masked("params", spec.params, redactor),
@@ -106,6 +108,8 @@ def without_secrets(kept: KeptJob) -> ShownJob:
         feed=kept.feed,
         due_at=job.due_at,
         reason=redactor.text(job.reason),
+        code=job.code,
+        codes=job.counters.codes,
         generation=job.generation,
         attempts=job.counters.attempts,
         failures=job.counters.failures,
@@ -118,11 +122,24 @@ def without_secrets(kept: KeptJob) -> ShownJob:
     )
 
 
+def with_history(kept: KeptJob, attempts: list[PastAttempt]) -> ShownHistory:
+    """Return a job and its attempts for showing, without secrets."""
+    redactor = _redactor(kept)
+    history = [msgspec.structs.replace(one, reason=redactor.text(one.reason)) for one in attempts]
+    return ShownHistory(job=without_secrets(kept), history=history)
+
+
+def _redactor(kept: KeptJob) -> Redactor:
+    proxy = kept.job.spec.proxy
+    password = proxy_password(proxy) if proxy is not None else None
+    return Redactor([password] if password else [])
+
+
 def jobs_table(jobs: list[ShownJob], total: int) -> list[str]:
     """Return the lines of ``ostler queue list``."""
     if not jobs:
         return ["no jobs" if not total else f"none of {total} shown"]
-    head = ("JOB", "PROFILE", "STATE", "TRY", "STEPS", "FLOW", "REASON")
+    head = ("JOB", "PROFILE", "STATE", "TRY", "STEPS", "FLOW", "CODE", "REASON")
     rows = [
         (
             job.id,
@@ -131,6 +148,7 @@ def jobs_table(jobs: list[ShownJob], total: int) -> list[str]:
             str(job.attempts),
             f"{job.steps_done}/{job.steps_total}" if job.steps_total else "-",
             job.flow.rpartition("/")[2],
+            str(job.code or "-"),
             _shortened(job.reason),
         )
         for job in jobs
@@ -153,7 +171,7 @@ def history_table(shown: ShownHistory) -> list[str]:
         lines.append(f"{name:<14}{'-' if value is None or value == '' else one_line(str(value))}")
     if not shown.history:
         return [*lines, "attempts      none yet"]
-    head = ("TRY", "RUN", "STARTED", "ENDED", "SECONDS", "OUTCOME")
+    head = ("TRY", "RUN", "STARTED", "ENDED", "SECONDS", "OUTCOME", "CODE")
     rows = [
         (
             str(one.number),
@@ -162,6 +180,7 @@ def history_table(shown: ShownHistory) -> list[str]:
             moment(one.ended_at),
             "-" if one.seconds is None else f"{one.seconds:.1f}",
             one.outcome or "-",
+            str(one.code or "-"),
         )
         for one in shown.history
     ]
@@ -171,8 +190,3 @@ def history_table(shown: ShownHistory) -> list[str]:
 def _shortened(text: str) -> str:
     clean = one_line(text)
     return clean if len(clean) <= _WIDTH else f"{clean[: _WIDTH - 1]}…"
-
-
-def moment(at: float | None) -> str:
-    """Return a time for people, in UTC."""
-    return "-" if at is None else f"{dt.datetime.fromtimestamp(at, dt.UTC):%Y-%m-%d %H:%M:%S}Z"

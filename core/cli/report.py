@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.cli.command import add_command
 from core.cli.printing import columns, print_json, say
+from core.cli.state_dir import nothing_yet, queue_of
 from core.console.wording import OUTCOME, duration, one_line, said
 from core.domain.outcome import ExitCode
 from core.upkeep.job_report import Report, ReportRow, report_rows
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from core.domain.model import JobState
     from core.settings import Settings
 
-_HEADER = ("profile", "job", "outcome", "steps", "attempts", "time", "reason")
+_HEADER = ("profile", "job", "outcome", "steps", "attempts", "time", "code", "reason")
 _FORMULA = ("=", "+", "-", "@")
 
 
@@ -36,6 +37,7 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
 
 
 def _report(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
+    path = queue_of(settings)
     rows = report_rows(settings.state_dir / "queue.db")
     if arguments.format == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -50,7 +52,7 @@ def _report(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
         return ExitCode.DONE
     if jobs:
         say(columns([_HEADER, *map(_cells, jobs)]))
-    say([said(counts) or "no jobs"])
+    say([said(counts) or (nothing_yet(settings) if path is None else "no jobs")])
     return ExitCode.DONE
 
 
@@ -62,6 +64,7 @@ def _cells(row: ReportRow) -> tuple[str, ...]:
         f"{row.steps_done}/{row.steps_total}" if row.steps_total else "-",
         str(row.attempts),
         duration(row.seconds),
+        row.code or "-",
         row.reason,
     )
 

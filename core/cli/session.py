@@ -91,7 +91,7 @@ def _reset(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     if stored_session(settings, profile_id) is None:  # before the lock: looking for what is not there leaves no trace
         raise BadInput([_missing(profile_id)])
     change_session(settings, profile_id, "ostler session reset", change)
-    say([f"{profile_id}: {flag or 'all steps'} will be done again, by a run of the queue with --again"])
+    say([f"{profile_id}: {flag or 'all steps'} will be done again: by run.py, or a run of the queue with --again"])
     return ExitCode.DONE
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.cli.command import add_command
 from core.cli.printing import columns, print_json, say
+from core.cli.state_dir import nothing_yet, queue_of
 from core.clock import SystemClock
 from core.console.wording import duration, said
 from core.domain.outcome import ExitCode
@@ -33,11 +34,12 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
 
 
 def _status(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
+    path = queue_of(settings)
     status = read_status(settings, SystemClock())
     if arguments.json:
         print_json(status)
     else:
-        say(_lines(status))
+        say(_lines(status) if path is not None else [*_lines(status), nothing_yet(settings)])
     return ExitCode.FAILED if arguments.check and status.orchestrator is None else ExitCode.DONE
 
 
@@ -47,6 +49,9 @@ def _lines(status: Status) -> list[str]:
         f"queue         {said(status.jobs) or 'no jobs'}",
         f"last run      {_run(status.last_run, runs=status.orchestrator is not None)}",
     ]
+    if status.codes:
+        named = ", ".join(f"{number} {code}" for code, number in status.codes.items())
+        lines.insert(2, f"trouble       {named} (ostler explain JOB)")
     if status.running:
         header = ("profile", "pid", "time", "step", "steps", "")
         lines += ["", *columns([header, *(_row(running, status.at) for running in status.running)])]

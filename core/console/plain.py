@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from core.console.output import LineWriter, PatientStream
 from core.console.report import as_lines
-from core.console.wording import OUTCOME, one_line
+from core.console.wording import OUTCOME, one_line, with_code
 from core.domain import events as ev
 from core.domain.model import JobState
 from core.domain.snapshot import Snapshot, fold
@@ -95,7 +95,7 @@ def _changed(event: ev.JobChanged) -> str | None:
     state = JobState(event.state)
     if state in (JobState.PREPARED, JobState.RUNNING):
         return None
-    reason = f": {one_line(event.reason)}" if event.reason else ""
+    reason = f": {with_code(event.code, event.reason)}" if event.reason else ""
     again = ""
     if state is JobState.WAITING and event.retry_at is not None:
         again = f"; again in {max(event.retry_at - event.at, 0):.0f} s"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from core.console.wording import OUTCOME, STYLE, duration, one_line, said
+from core.console.wording import OUTCOME, STYLE, duration, one_line, said, with_code
 from core.domain.model import TERMINAL, JobState
 from core.domain.snapshot import KEPT_EVIDENCE
 
@@ -57,7 +57,8 @@ def footnotes(snapshot: Snapshot) -> list[str]:
     network = snapshot.network
     if network.requests:
         size = f"{network.bytes / 1e6:.1f} MB"
-        notes.append(f"network: {_number(network.requests, 'request')}, {network.failures} failed, {size}")
+        unknown = f", without {network.unmeasured} that were not measured" if network.unmeasured else ""
+        notes.append(f"network: {_number(network.requests, 'request')}, {network.failures} failed, {size}{unknown}")
     if snapshot.evidence:
         more = ", …" if len(snapshot.evidence_at) == KEPT_EVIDENCE < snapshot.evidence else ""
         places = ", ".join(map(one_line, snapshot.evidence_at))
@@ -130,5 +131,5 @@ def _cells(view: JobView) -> tuple[str, ...]:
         f"{view.steps_done}/{view.steps_total}" if view.steps_total else "-",
         str(view.attempts),
         duration(view.seconds),
-        one_line(view.reason),
+        with_code(view.code, view.reason),
     )

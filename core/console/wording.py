@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 from core.domain.model import JobState
@@ -36,11 +37,21 @@ def one_line(text: str) -> str:
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
+def with_code(code: str, reason: str) -> str:
+    """Return a reason as one line, with the code of what went wrong before it, if there is one."""
+    return one_line(f"{code}: {reason}" if code and reason else reason)
+
+
 def duration(seconds: float) -> str:
     """Return ``m:ss``, or ``h:mm:ss`` from an hour on."""
     minutes, rest = divmod(max(round(seconds), 0), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def moment(at: float | None) -> str:
+    """Return a time for people, in UTC; ``-`` for none."""
+    return "-" if at is None else f"{dt.datetime.fromtimestamp(at, dt.UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def said(counts: Mapping[JobState, int]) -> str:

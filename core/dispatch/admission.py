@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import anyio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from types import TracebackType
 
     from core.clock import Clock
@@ -81,6 +81,9 @@ class LaunchGate:
     """Lets one start through at a time, ``interval`` seconds apart, stretched by up to half by the clock's jitter.
 
     It may be held, for several reasons at once, and let go again; once closed it lets nobody through any more.
+
+    Attributes:
+        passed: called each time somebody is let through, before anybody else can be.
     """
 
     def __init__(self, interval: float, clock: Clock) -> None:
@@ -91,6 +94,7 @@ class LaunchGate:
         self._closed = False
         self._held: dict[str, None] = {}
         self._changed = anyio.Event()
+        self.passed: Callable[[], None] = lambda: None
 
     @property
     def held(self) -> tuple[str, ...]:
@@ -119,6 +123,7 @@ class LaunchGate:
                 wait = float("inf") if self._held else self._opens_at - self._clock.monotonic()
                 if wait <= 0:
                     self._opens_at = self._clock.monotonic() + self._interval * (1 + self._clock.jitter() / 2)
+                    self.passed()
                     return True
                 with anyio.move_on_after(wait):
                     await self._changed.wait()

@@ -52,7 +52,7 @@ class Attempt:
         self._most = claim.job.spec.timeout or limits.hard
         self._hard = started + self._most
         self._overdue = started + limits.start
-        self._prepared_at: float | None = None
+        self._paused_at: float | None = None
 
     def __repr__(self) -> str:
         return f"<Attempt {self.claim.job.spec.id}#{self.claim.attempt.number} {self.state} in {self.step}>"
@@ -64,8 +64,8 @@ class Attempt:
 
     def overdue_at(self) -> tuple[float, str]:
         """Return the monotonic time at which the attempt is to be stopped, and why."""
-        if self._prepared_at is not None:
-            return float("inf"), "waits to be launched"
+        if self._paused_at is not None:
+            return float("inf"), "waits, and not for itself"
         if self._hard <= self._overdue:
             return self._hard, f"hard limit of {self._most:g} s reached in {self.step}"
         return self._overdue, f"no progress in {self.step}"
@@ -102,8 +102,13 @@ class Attempt:
                 return [events.StepsPlanned(done=done, todo=todo, flags=flags, **of)]
             case messages.Prepared() if not self.prepared:
                 self.prepared = True
-                self._prepared_at = monotonic
+                self._paused_at = monotonic
                 return [events.AttemptPrepared(**of)]
+            case messages.Parked(step=step, why=why, code=code, asks=asks):
+                self.step = step
+                self._paused_at = monotonic
+                self._advance(AttemptEvent.NEEDS_PERSON)
+                return [events.AttemptParked(step=step, why=self._redact(why), code=code, asks=asks, **of)]
             case messages.BrowserStarted(name=name, version=version, pid=pid):
                 self._extend(monotonic, self._limits.progress)
                 self._advance(AttemptEvent.BROWSER_STARTED)
@@ -141,9 +146,17 @@ class Attempt:
 
     def launch(self, monotonic: float) -> None:
         """The browser may start: what was spent waiting for that does not count."""
-        if self._prepared_at is not None:
-            self.forgive(monotonic - self._prepared_at)
-            self._prepared_at = None
+        self._go_on(monotonic)
+
+    def resume(self, monotonic: float) -> None:
+        """A person is done: what was spent waiting for them does not count."""
+        self._advance(AttemptEvent.RESUMED)
+        self._go_on(monotonic)
+
+    def _go_on(self, monotonic: float) -> None:
+        if self._paused_at is not None:
+            self.forgive(monotonic - self._paused_at)
+            self._paused_at = None
         self._extend(monotonic, self._limits.progress)
 
     def forgive(self, seconds: float) -> None:

@@ -18,8 +18,10 @@ from core.dispatch.admission import LaunchGate, Slots
 from core.dispatch.batches import Batches
 from core.dispatch.completion import Completion
 from core.dispatch.off_loop import Blocking
+from core.dispatch.pressure import Pressure
 from core.dispatch.recovery import Recovery
 from core.dispatch.shutdown import Stop, obey_signals
+from core.dispatch.steering import Steering
 from core.dispatch.supervisor import Supervisor
 from core.dispatch.turn import take_turn
 from core.domain import events
@@ -50,7 +52,11 @@ _LEFT_OVER = (JobState.QUEUED, JobState.PREPARED, JobState.RUNNING, JobState.WAI
 
 
 class Dispatcher:
-    """Runs a queue to its end, or to the operator's."""
+    """Runs a queue to its end, or to the operator's.
+
+    Attributes:
+        steering: what may be done to the run while it is under way.
+    """
 
     def __init__(self, ports: Ports, settings: DispatchSettings, stop: Stop) -> None:
         self._ports = ports
@@ -60,7 +66,7 @@ class Dispatcher:
         self._slots = Slots(settings.max_concurrent)
         self._preparing = Slots(settings.max_preparing)
         self._gate = LaunchGate(settings.gate_interval, ports.clock)
-        self._supervisor = Supervisor(ports, settings, self._blocking, stop)
+        self._supervisor = Supervisor(ports, settings, self._blocking, stop, changed=self._change_seen)
         self._completion = Completion(ports, settings, self._blocking, stop)
         self._recovery = Recovery(ports, settings, self._blocking, self._completion, stop)
         self._batches: Batches | None = None
@@ -70,7 +76,28 @@ class Dispatcher:
         self._busy = 0
         self._unclaimed = 0
         self._host_faults = 0
+        self._idle_since: float | None = None
         self._verdict: ExitCode | None = None
+        self.steering = Steering(
+            slots=self._slots,
+            gate=self._gate,
+            handles=self._supervisor.handles,
+            stop=stop,
+            clock=ports.clock,
+            emit=self._emit,
+            changed=self._change_seen,
+        )
+        self._pressure: Pressure | None = None
+        if ports.meter is not None:
+            self._pressure = Pressure(
+                meter=ports.meter,
+                policy=settings.admission,
+                steering=self.steering,
+                handles=self._supervisor.handles,
+                files=self._blocking.files,
+                clock=ports.clock,
+            )
+            self._gate.passed = self._pressure.count_launch
 
     async def run(self, run: int) -> ExitCode:
         """Run until nothing is left or a stop was obeyed; return the exit code.
@@ -113,7 +140,13 @@ class Dispatcher:
             tasks.start_soon(self._recovery.sweep)
             if self._ports.follower is not None and self._settings.watch:
                 tasks.start_soon(self._follow, self._ports.follower)
+            if self._pressure is not None:
+                await tasks.start(self._pressure.watch)
+            if self._ports.commands is not None:
+                tasks.start_soon(self._ports.commands.serve, self.steering.obey)
             while not (step := await self._plan()).finished:
+                if step.dismiss:
+                    self._supervisor.dismiss()
                 await self._begin(step.start, tasks)
                 await self._wait_for_change(step)
             tasks.cancel_scope.cancel()
@@ -157,9 +190,17 @@ class Dispatcher:
             next_due=readiness.next_due,
             stopping=self._stop.drain.is_set(),
             watching=self._settings.watch,
+            held=bool(self._gate.held),
+            parked=len(self._supervisor.handles.parked),
+            idle_since=self._idle_since,
+            wait_parked=self._settings.wait_parked,
             batch=None if self._batches is None else self._batches.view,
         )
+        self._idle_since = (self._idle_since or now) if view.is_idle else None
         return plan(view, now)
+
+    def _change_seen(self) -> None:
+        self._change.set()
 
     async def _wait_for_change(self, step: Plan) -> None:
         if step.start:

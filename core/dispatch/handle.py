@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from core.dispatch.turn import Turn
-    from core.domain.model import Claim
+    from core.domain.events import AttemptParked
+    from core.domain.model import Claim, ProcessStamp
 
 
 class Handle:
@@ -20,19 +21,56 @@ class Handle:
     Attributes:
         claim: which.
         turn: its way to a slot.
+        stamp: its worker; None before there is one.
         launched: whether it was allowed to start its browser.
+        parked: the event that says that it waits for a person; None while it does not.
+        yields: set once it is to end after its step.
         asked: set once somebody wants its end.
-        by: who: ``operator`` …; goes into ``Exit.stopped_by``.
+        answers: what a person answered, secret; None if none is waited for any more.
+        decided: set once it is known which.
+        by: who: ``operator`` or ``cancel``; goes into ``Exit.stopped_by``.
         reason: the sentence that goes with it.
     """
 
     def __init__(self, claim: Claim, turn: Turn) -> None:
         self.claim = claim
         self.turn = turn
+        self.stamp: ProcessStamp | None = None
         self.launched = False
+        self.parked: AttemptParked | None = None
+        self.answers: dict[str, str] | None = None
+        self.decided = anyio.Event()
+        self.yields = anyio.Event()
+        self.yields_to = ""
         self.asked = anyio.Event()
         self.by = ""
         self.reason = ""
+
+    def park(self, parked: AttemptParked) -> None:
+        """It waits for a person from now on."""
+        self.parked, self.answers, self.decided = parked, None, anyio.Event()
+
+    def resume(self, answers: dict[str, str]) -> bool:
+        """A person is done; whether that was not decided before."""
+        if self.decided.is_set():
+            return False
+        self.answers = answers
+        self.decided.set()
+        return True
+
+    def dismiss(self) -> None:
+        """No person is waited for any more."""
+        self.decided.set()
+
+    @property
+    def profile_id(self) -> str:
+        """Whose attempt it is."""
+        return self.claim.job.spec.profile_id
+
+    def ask_to_yield(self, reason: str) -> None:
+        """Ask it to end after its step, to be queued again."""
+        self.yields_to = reason
+        self.yields.set()
 
     def stop(self, by: str, reason: str) -> None:
         """Ask for its end; whoever asks first is whom it is put down to."""
@@ -46,6 +84,15 @@ class Handles:
 
     def __init__(self) -> None:
         self._handles: dict[str, Handle] = {}
+
+    @property
+    def parked(self) -> list[Handle]:
+        """Those that wait for a person."""
+        return [handle for handle in self if handle.parked is not None]
+
+    def of(self, job_id: str) -> Handle | None:
+        """Return the attempt of a job that is under way, None if there is none."""
+        return next((handle for handle in self if handle.claim.job.spec.id == job_id), None)
 
     def __iter__(self) -> Iterator[Handle]:
         return iter(tuple(self._handles.values()))

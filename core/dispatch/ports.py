@@ -9,11 +9,13 @@ from typing import Protocol
 import msgspec
 
 from core.clock import Clock
+from core.control.port import Commands
 from core.dispatch.attempt import AttemptLimits
+from core.domain.admission import AdmissionPolicy
 from core.domain.messages import WorkerSettings
 from core.domain.retry import RetryPolicy
 from core.events.port import EventHistory, EventSink
-from core.process.port import Launcher, Reaper
+from core.process.port import HostMeter, Launcher, Reaper
 from core.profiles.port import ProfileLocks
 from core.queue.port import JobQueue, Reconciled
 from core.state.port import SessionStore
@@ -36,7 +38,10 @@ class FeedFollower(Protocol):
 
 
 class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits of a run, in seconds where they are durations. ``batch_size`` None: jobs start one by one."""
+    """Limits of a run, in seconds where they are durations. ``batch_size`` None: jobs start one by one.
+    ``max_parked``: browsers that stay open for a person, beyond the slots; ``wait_parked``: for how long, once nothing else is
+    left.
+    """
 
     max_concurrent: int
     max_preparing: int
@@ -47,6 +52,9 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     worker: WorkerSettings
     batch_size: int | None = None
     batch_delay: float = 2.0
+    admission: AdmissionPolicy = AdmissionPolicy()
+    max_parked: int = 0
+    wait_parked: float = 0.0
     watch: bool = False
     follow_interval: float = 1.0
     notice_interval: float = 1.0
@@ -70,3 +78,5 @@ class Ports:
     clock: Clock
     nonce: Callable[[], str]
     follower: FeedFollower | None = None
+    commands: Commands | None = None
+    meter: HostMeter | None = None

@@ -11,7 +11,7 @@ import structlog
 from core.dispatch.attempt import Attempt
 from core.dispatch.handle import Handles
 from core.domain import events
-from core.domain.messages import Go, Hello, Launch, Ready, SecretLearnt
+from core.domain.messages import Dismiss, Go, Hello, Launch, Ready, Resume, SecretLearnt, Yield
 from core.domain.messages import Stop as StopMessage
 from core.domain.outcome import Exit
 from core.errors import ControlLost, Fenced, QueueUnavailable, SpawnFailed
@@ -20,6 +20,8 @@ from core.redaction import Redactor, proxy_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from anyio.abc import TaskGroup
 
     from core.dispatch.handle import Handle
     from core.dispatch.off_loop import Blocking
@@ -44,17 +46,31 @@ class Supervisor:
         handles: the attempts that are supervised now.
     """
 
-    def __init__(self, ports: Ports, settings: DispatchSettings, blocking: Blocking, stop: Stop) -> None:
+    def __init__(
+        self,
+        ports: Ports,
+        settings: DispatchSettings,
+        blocking: Blocking,
+        stop: Stop,
+        *,
+        changed: Callable[[], None],
+    ) -> None:
         self._ports = ports
         self._settings = settings
         self._blocking = blocking
         self._stop = stop
+        self._changed = changed
         self.handles = Handles()
 
     def obey(self) -> None:
         """Pass on what the operator wants: an end of all, or first of those that have not been launched."""
         for handle in self.handles:
             self._obey(handle)
+
+    def dismiss(self) -> None:
+        """Wait for no person any more."""
+        for handle in self.handles.parked:
+            handle.dismiss()
 
     async def run(self, claim: Claim, turn: Turn) -> tuple[Attempt, Exit]:
         """Supervise; return the attempt as far as it came and how it ended, with nothing of its tree left.
@@ -72,6 +88,8 @@ class Supervisor:
             handle.stop("operator", "stopped by the operator")
         elif self._stop.drain.is_set() and not handle.launched:
             handle.stop("operator", "stopped before its launch")
+        elif self._stop.drain.is_set() and handle.parked is not None:
+            handle.dismiss()
 
     async def _run(self, handle: Handle) -> tuple[Attempt, Exit]:
         claim = handle.claim
@@ -90,6 +108,7 @@ class Supervisor:
             )
         except SpawnFailed as exc:
             return attempt, Exit(returncode=None, spawn_error=str(exc))
+        handle.stamp = child.stamp
         try:
             stopped = await self._watch_over(child, attempt, redactor, handle)
             returncode = await child.wait()
@@ -120,17 +139,20 @@ class Supervisor:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(guard)
-                launch = partial(tasks.start_soon, self._launch, child, attempt, handle)
-                await self._converse(child, attempt, redactor, launch)
+                tasks.start_soon(self._pass_on, child, handle)
+                answer = partial(self._answer, tasks, child, attempt, handle)
+                await self._converse(child, attempt, redactor, answer)
                 await child.wait()
                 ended.set()
                 tasks.cancel_scope.cancel()
         except ExceptionGroup as failures:
-            # three tasks, no group inside: what is at stake most comes first
+            # a few tasks, no group inside: what is at stake most comes first
             raise (failures.subgroup(Fenced) or failures).exceptions[0] from failures
         return stopped[0] if stopped else None
 
-    async def _converse(self, child: Child, attempt: Attempt, redactor: Redactor, launch: Callable[[], object]) -> None:
+    async def _converse(
+        self, child: Child, attempt: Attempt, redactor: Redactor, answer: Callable[[events.Event], None]
+    ) -> None:
         record, clock = attempt.claim.attempt, self._ports.clock
         await self._blocking.queue(self._ports.queue.record_process, record.nonce, child.stamp)
         try:
@@ -150,8 +172,7 @@ class Supervisor:
                     await self._let_go(child, attempt, message)
                 for event in announced:
                     self._ports.events.emit(event)
-                if any(isinstance(event, events.AttemptPrepared) for event in announced):
-                    launch()
+                    answer(event)
                 if any(isinstance(event, (events.StepCommitted, events.StepsPlanned)) for event in announced):
                     await self._count_steps(attempt)
         except ControlLost:
@@ -183,6 +204,52 @@ class Supervisor:
             )
         )
         await child.send(Go())
+
+    def _answer(self, tasks: TaskGroup, child: Child, attempt: Attempt, handle: Handle, event: events.Event) -> None:
+        """Do in a task of its own what has to wait for something: the worker is listened to meanwhile."""
+        if isinstance(event, events.AttemptPrepared):
+            tasks.start_soon(self._launch, child, attempt, handle)
+        if isinstance(event, events.AttemptParked):
+            tasks.start_soon(self._hand_off, child, attempt, handle, event)
+
+    async def _pass_on(self, child: Child, handle: Handle) -> None:
+        await handle.yields.wait()
+        try:
+            await child.send(Yield(reason=handle.yields_to))
+        except ControlLost:
+            log.info("worker_gone_before_yield", job=handle.claim.job.spec.id)
+
+    async def _hand_off(self, child: Child, attempt: Attempt, handle: Handle, parked: events.AttemptParked) -> None:
+        """A parked attempt has no slot and no limit, until a person is done, or is not waited for any more."""
+        handle.park(parked)
+        handle.turn.slot.give_up()
+        if self._stop.drain.is_set() or len(self.handles.parked) > self._settings.max_parked:
+            handle.dismiss()
+        nonce, record = attempt.claim.attempt.nonce, self._ports.queue.record_waiting
+        try:
+            await self._blocking.queue(record, nonce, why=parked.why)
+            self._changed()
+            await handle.decided.wait()
+            if handle.answers is None:
+                await child.send(Dismiss())
+                return
+            await handle.turn.slot.take()
+            await self._blocking.queue(record, nonce, why="")
+            attempt.resume(self._ports.clock.monotonic())
+            handle.parked = None
+            self._ports.events.emit(
+                events.AttemptResumed(
+                    at=self._ports.clock.now(),
+                    profile_id=parked.profile_id,
+                    job=parked.job,
+                    attempt=parked.attempt,
+                    step=parked.step,
+                )
+            )
+            self._changed()
+            await child.send(Resume(answers=handle.answers))
+        except ControlLost:
+            log.info("worker_gone_while_parked", job=parked.job)
 
     async def _launch(self, child: Child, attempt: Attempt, handle: Handle) -> None:
         """Give a prepared attempt its turn; one that gets none any more is sent away."""

@@ -165,10 +165,26 @@ class ArtifactsKept(_OfAttempt, frozen=True, kw_only=True, tag="artifacts_kept")
     sensitive: bool = False
 
 
+class AttemptParked(_OfAttempt, frozen=True, kw_only=True, tag="attempt_parked"):
+    """A step needs a person. The browser stays open and holds no slot; ``asks`` are names of what the step wants to be told."""
+
+    step: str
+    why: str
+    code: str
+    asks: tuple[str, ...] = ()
+
+
+class AttemptResumed(_OfAttempt, frozen=True, kw_only=True, tag="attempt_resumed"):
+    """A person is done, and the attempt has a slot again: it goes on with the same step."""
+
+    step: str
+
+
 class NetworkUsed(_OfAttempt, frozen=True, kw_only=True, tag="network_used"):
     """What an attempt's browsers asked of the network, sent when the last of them is closed; an attempt that was killed has
     none. ``hosts`` are the busiest, ``more_hosts`` counts those left out; totals include them. ``received`` and ``sent`` are
-    bytes, those of ``unmeasured`` requests left out. ``proxy`` is host and port.
+    bytes, those of ``unmeasured`` requests left out: they had not come to their end, or were broken off in the middle, as
+    downloads are. ``proxy`` is host and port.
     """
 
     requests: int
@@ -205,6 +221,26 @@ class JobChanged(_Event, frozen=True, kw_only=True, tag="job_changed"):
     code: str = ""
 
 
+class LimitChanged(_Event, frozen=True, kw_only=True, tag="limit_changed"):
+    """How many attempts may run a browser at a time, and why it is another number than before."""
+
+    max_concurrent: int
+    reason: str
+
+
+class StartsHeld(_Event, frozen=True, kw_only=True, tag="starts_held"):
+    """Nothing more is started until ``starts_resumed`` of the same reason."""
+
+    reason: str
+
+
+class StartsResumed(_Event, frozen=True, kw_only=True, tag="starts_resumed"):
+    """A reason for which nothing was started is gone."""
+
+    reason: str
+    seconds: float
+
+
 class StopAsked(_Event, frozen=True, kw_only=True, tag="stop_asked"):
     """A signal or the operator asked for a stop: ``drain`` or ``now``."""
 
@@ -237,11 +273,16 @@ Event = (
     | StepStarted
     | StepCommitted
     | StepFailed
+    | AttemptParked
+    | AttemptResumed
     | WorkerNoted
     | ArtifactsKept
     | NetworkUsed
     | AttemptEnded
     | JobChanged
+    | LimitChanged
+    | StartsHeld
+    | StartsResumed
     | StopAsked
     | RunEnded
 )

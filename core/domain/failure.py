@@ -110,6 +110,7 @@ class Code(enum.StrEnum):
     TOO_MANY_FILES = "too_many_files"
     HOST_FAULT = "host_fault"
     INTERRUPTED = "interrupted"
+    CANCELLED = "cancelled"
     UNKNOWN = "unknown"
 
 
@@ -184,7 +185,7 @@ FAILURES: Mapping[Code, Failure] = {
     _C.PROXY_AUTH: Failure(
         _T.AUTHENTICATION, _S.HIGH, _B.OPERATOR, _K.FAILED,
         "The profile's proxy wants another user or password{where}.",
-        "Mend the proxy's user and password of {profile}.",
+        "Mend user and password of the proxy of {profile}.",
     ),
     # --- the page ----------------------------------------------------------------------------------------------------
     _C.SELECTOR_GONE: Failure(
@@ -355,6 +356,11 @@ FAILURES: Mapping[Code, Failure] = {
         _T.UNKNOWN, _S.LOW, _B.NOBODY, _K.INTERRUPTED,
         "It was stopped, or went down with its orchestrator or host.",
         "Nothing: it goes on where it was.",
+    ),
+    _C.CANCELLED: Failure(
+        _T.UNKNOWN, _S.LOW, _B.OPERATOR, _K.INTERRUPTED,
+        "Somebody cancelled it while it ran.",
+        "Nothing. `ostler queue retry` runs it again; committed steps stay done.",
     ),
     _C.UNKNOWN: Failure(
         _T.UNKNOWN, _S.MEDIUM, _B.NOBODY, _K.FAILED,

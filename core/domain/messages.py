@@ -51,6 +51,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         trace: of Playwright: ``on-failure``, ``always`` or ``off``.
         inspect: by hand only: open Playwright's inspector where a step fails, or before ``from_step``.
         verbose: by hand only: show our own part of tracebacks, too.
+        park: where a step needs a person, keep the browser open and wait for one, instead of ending.
         visit: by hand only: open the browser for a person; the job's flow is not loaded.
     """
 
@@ -67,6 +68,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     trace: Trace = "off"
     inspect: bool = False
     verbose: bool = False
+    park: bool = False
     visit: Visit | None = None
 
 
@@ -90,6 +92,22 @@ class Launch(msgspec.Struct, frozen=True, tag="launch"):
     """You have a slot and passed the launch gate: start the browser, do the steps."""
 
 
+class Resume(msgspec.Struct, frozen=True, kw_only=True, tag="resume"):
+    """A person has done what you waited for: go on with the same step. ``answers``: what the step asked for, by name; secret."""
+
+    answers: dict[str, str] = {}
+
+
+class Dismiss(msgspec.Struct, frozen=True, tag="dismiss"):
+    """No person is waited for any more: close the browser and end; the job waits without it."""
+
+
+class Yield(msgspec.Struct, frozen=True, kw_only=True, tag="yield"):
+    """End after the step that is under way, as if interrupted: somebody else needs the room."""
+
+    reason: str
+
+
 class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
     """Close the browser and end; ``grace`` seconds until the tree is killed."""
 
@@ -97,7 +115,8 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
     grace: float
 
 
-Down = Hello | Go | Launch | Stop
+Word = Go | Launch | Resume | Dismiss | Yield | Stop
+Down = Hello | Word
 
 
 # --- up: worker to orchestrator --------------------------------------------------------------------------------------
@@ -157,6 +176,22 @@ class StepProblem(msgspec.Struct, frozen=True, kw_only=True, tag="step_problem")
     reason: str
     will_retry: bool
     code: Code = Code.UNKNOWN
+
+
+class Parked(msgspec.Struct, frozen=True, kw_only=True, tag="parked"):
+    """A step needs a person: the browser stays open, and I wait for ``Resume`` or ``Dismiss``.
+
+    Attributes:
+        step: which step, or stage of the pipeline.
+        why: what the person has to do, redacted.
+        code: ``needs_person``, ``captcha_asked`` or ``needs_code``.
+        asks: names of what the step wants to be told.
+    """
+
+    step: str
+    why: str
+    code: Code = Code.NEEDS_PERSON
+    asks: tuple[str, ...] = ()
 
 
 class BrowserStarted(msgspec.Struct, frozen=True, kw_only=True, tag="browser_started"):
@@ -230,6 +265,7 @@ Up = (
     | StepStarted
     | StepCommitted
     | StepProblem
+    | Parked
     | BrowserStarted
     | BrowserClosed
     | Progress

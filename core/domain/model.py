@@ -70,7 +70,7 @@ class HostTraffic(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         host: name, and port where it is not the usual one.
-        requests: how many.
+        requests: how many were begun, those that the browser answered itself from its cache among them.
         failures: those without an answer, or answered with 400 and up.
         received: bytes of headers and bodies, as they travelled.
         sent: bytes of headers and bodies.

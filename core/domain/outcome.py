@@ -173,6 +173,11 @@ def ended(code: Code, reason: str, step: str = "") -> Ended:  # noqa: PLR0911 - 
             assert_never(unreachable)
 
 
+def exit_code_of(code: Code) -> ExitCode:
+    """Return what a worker exits with when its attempt ended by this code."""
+    return EXIT_CODES[type(ended(code, ""))]
+
+
 class Exit(msgspec.Struct, frozen=True, kw_only=True):
     """What the orchestrator saw of an attempt's end.
 
@@ -180,7 +185,7 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True):
         returncode: the worker's, negative for a signal; None if it was never started.
         reported: the worker's own word, if it came through.
         spawn_error: why it could not be started.
-        stopped_by: why we stopped it: ``"operator"``, ``"timeout"`` or None.
+        stopped_by: why we stopped it: ``"operator"``, ``"cancel"``, ``"timeout"`` or None.
         stop_reason: the sentence that goes with it.
         last_step: the step or phase that was under way.
         out_of_memory: whether the kernel shows that it was killed for want of memory.
@@ -195,7 +200,7 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True):
     out_of_memory: bool = False
 
 
-def classify(exit_: Exit) -> Outcome:
+def classify(exit_: Exit) -> Outcome:  # noqa: PLR0911 - one for each case
     """Say how the attempt ended.
 
     The cases, in this order: it was never started; its own word arrived and is final (a job that finished while we were
@@ -207,6 +212,8 @@ def classify(exit_: Exit) -> Outcome:
         return exit_.reported
     if exit_.stopped_by == "timeout":
         return TimedOut(step=exit_.last_step, reason=exit_.stop_reason)
+    if exit_.stopped_by == "cancel":
+        return Interrupted(reason=exit_.stop_reason, code=Code.CANCELLED)
     if exit_.stopped_by is not None:
         return Interrupted(reason=exit_.stop_reason)
     if exit_.reported is not None:

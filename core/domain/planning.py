@@ -31,6 +31,9 @@ class FleetView(msgspec.Struct, frozen=True, kw_only=True):
         stopping: no new attempt is to start.
         watching: stay when nothing is left.
         held: nothing is to start now, and somebody will say when it may again.
+        parked: of those under way, how many wait for a person.
+        idle_since: epoch seconds since when nothing but parked attempts is left; None while something is.
+        wait_parked: for how many seconds a person is waited for then.
         batch: None where jobs start one by one, as slots become free.
     """
 
@@ -42,7 +45,15 @@ class FleetView(msgspec.Struct, frozen=True, kw_only=True):
     stopping: bool
     watching: bool
     held: bool = False
+    parked: int = 0
+    idle_since: float | None = None
+    wait_parked: float = 0.0
     batch: BatchView | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing but parked attempts is left."""
+        return self.running == self.parked > 0 and self.ready == 0 and self.next_due is None
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,11 +62,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         start: how many jobs to claim and start; where there are batches, as the next one.
         wake_at: epoch seconds at which to plan again without a change; None to wait for one.
+        dismiss: no person is waited for any more.
         finished: nothing is left to do and nobody stays.
     """
 
     start: int = 0
     wake_at: float | None = None
+    dismiss: bool = False
     finished: bool = False
 
 
@@ -68,6 +81,9 @@ def plan(view: FleetView, now: float) -> Plan:
     start, wake_at = (0, None) if view.held else _next(view, now)
     if start:
         return Plan(start=start)
+    if view.is_idle and not view.watching:
+        until = (now if view.idle_since is None else view.idle_since) + view.wait_parked
+        return Plan(dismiss=True) if now >= until else Plan(wake_at=until)
     waits = [at for at in (wake_at, view.next_due) if at is not None]
     return Plan(wake_at=max(min(waits), now) if waits else None)
 
@@ -79,7 +95,7 @@ def _next(view: FleetView, now: float) -> tuple[int, float | None]:
     delay after one → none yet; else → the next batch, however many slots are free: its jobs wait prepared.
     """
     if view.batch is None:
-        return min(max(view.limit - view.running, 0), view.ready), None
+        return min(max(view.limit - (view.running - view.parked), 0), view.ready), None
     if view.batch.open:
         return 0, None
     if view.batch.next_at is not None and now < view.batch.next_at:

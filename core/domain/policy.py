@@ -148,6 +148,7 @@ POLICIES: Mapping[Code, Policy] = {
     _C.TOO_MANY_FILES: _HOST,
     _C.HOST_FAULT: _HOST,
     _C.INTERRUPTED: Policy(cost=_N, end=JobState.QUEUED),
+    _C.CANCELLED: Policy(cost=_N, end=JobState.CANCELLED),
     _C.UNKNOWN: _USUAL,
 }
 
@@ -166,7 +167,9 @@ def changeable(code: Code) -> tuple[str, ...]:
 def is_retryable(code: Code) -> bool:
     """Whether a failure of this code is tried again by itself, as the table has it."""
     policy = POLICIES[code]
-    return policy.attempts != 1 if policy.cost is not Cost.NOTHING else policy.end is not JobState.PARKED
+    if policy.cost is Cost.NOTHING:
+        return policy.end in (JobState.WAITING, JobState.QUEUED)
+    return policy.attempts != 1
 
 
 def classified(code: Code, reason: str, *, step: str = "", profile_id: str = "ID") -> ClassifiedError:

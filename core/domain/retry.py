@@ -29,6 +29,7 @@ _EVENTS = {
     JobState.PARKED: JobEvent.PARKED,
     JobState.WAITING: JobEvent.RETRY,
     JobState.QUEUED: JobEvent.INTERRUPTED,
+    JobState.CANCELLED: JobEvent.CANCELLED,
 }
 
 
@@ -151,12 +152,13 @@ def decide(
     code = outcome.code
     rule = policy.rule(code)
     after = _counted(counters, code, rule, committed=committed)
-    over = {
-        Cost.NOTHING: True,
-        Cost.CRASH: after.crash_streak >= (rule.attempts or policy.poison_limit),
-        Cost.ATTEMPT: rule.cost is Cost.ATTEMPT
-        and _is_used_up(rule, after, code, limit=policy.max_attempts, own=max_attempts),
-    }[rule.cost]
+    match rule.cost:
+        case Cost.NOTHING:
+            over = True
+        case Cost.CRASH:
+            over = after.crash_streak >= (rule.attempts or policy.poison_limit)
+        case Cost.ATTEMPT:
+            over = _is_used_up(rule, after, code, limit=policy.max_attempts, own=max_attempts)
     event = _EVENTS[rule.end] if over else JobEvent.RETRY
     nth = after.crash_streak if rule.cost is Cost.CRASH else after.codes.get(code, 1)
     reason = _reason(outcome)

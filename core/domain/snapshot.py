@@ -40,6 +40,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
         seconds: what earlier attempts of this run took.
         outcome: how the last attempt ended.
         reason: why, for people; empty for done jobs.
+        code: what went wrong, as in docs/failures.md; empty if nothing.
         retry_at: epoch seconds, while it waits.
     """
 
@@ -58,15 +59,17 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     outcome: str = ""
     reason: str = ""
+    code: str = ""
     retry_at: float | None = None
 
 
 class NetworkTotal(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests, those that failed, and bytes both ways."""
+    """Requests, those that failed, bytes both ways, and requests whose bytes are not known."""
 
     requests: int = 0
     failures: int = 0
     bytes: int = 0
+    unmeasured: int = 0
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,6 +194,7 @@ def fold(snapshot: Snapshot, event: Event) -> Snapshot:  # noqa: C901, PLR0911, 
                 requests=now.network.requests + event.requests,
                 failures=now.network.failures + event.failures,
                 bytes=now.network.bytes + event.received + event.sent,
+                unmeasured=now.network.unmeasured + event.unmeasured,
             )
             return msgspec.structs.replace(now, network=total)
         case ev.ArtifactsKept(files=files):
@@ -304,6 +308,7 @@ def _attempt_ended(snapshot: Snapshot, event: ev.AttemptEnded) -> Snapshot:
         seconds=view.seconds + event.seconds,
         outcome=event.outcome,
         reason=event.reason,
+        code=event.code,
     )
     for name in ("running", "others", "done"):
         views = getattr(snapshot, name)
@@ -324,6 +329,7 @@ def _job_changed(snapshot: Snapshot, event: ev.JobChanged) -> Snapshot:
         steps_done=view.steps_done if view.steps_total else event.steps_done,
         steps_total=view.steps_total or event.steps_total,
         reason=event.reason,
+        code=event.code,
         retry_at=event.retry_at,
     )
     rest = _without(snapshot, event.job)

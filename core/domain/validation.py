@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 from core.errors import BadInput, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+_IDS = re.compile(rf"(?:{_ID.pattern}\n)*")
 _DEVICE_NAMES = frozenset(
     {"con", "prn", "aux", "nul", *(f"com{n}" for n in range(1, 10)), *(f"lpt{n}" for n in range(1, 10))}
 )
@@ -27,6 +28,16 @@ def is_valid_id(text: str) -> bool:
 def is_device_name(text: str) -> bool:
     """Whether Windows takes ``text`` for a device, not for a file."""
     return text.lower() in _DEVICE_NAMES
+
+
+def are_valid_ids(texts: Sequence[str]) -> bool:
+    """Whether each of ``texts`` may be a profile ID or a job ID; for very many, a few times as fast as one by one."""
+    lines = "\n".join([*texts, ""])
+    return (
+        lines.count("\n") == len(texts)
+        and _IDS.fullmatch(lines) is not None
+        and _DEVICE_NAMES.isdisjoint(lines.lower().split("\n"))
+    )
 
 
 def case_collisions(ids: Iterable[str]) -> list[tuple[str, str]]:

@@ -5,29 +5,32 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import secrets
 import selectors
 import shlex
-import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from core.errors import BadInput, Problem
+from core.process.identity import stamp
+from core.process.table import ATTEMPT_VARIABLE
+from core.process.tree import Marks, kill_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
-    from typing import IO
 
 PLACE = "--queue-command"
 _SHOWN = 500
 _BLOCK = 64 * 1024
-_GRACE = 0.5
-"""Seconds for what a command that was stopped at the limit had printed."""
+_PIPE_FULL = 16
+"""Blocks that a pipe holds at most."""
+_KILL_WITHIN = 2.0
+"""Seconds for what is stuck in the kernel."""
 
 
 class CommandFeed:
@@ -61,7 +64,7 @@ class CommandFeed:
         self._limit = limit
         self._most = most
         self._last = ""
-        self._process: subprocess.Popen[bytes] | None = None
+        self._running: _Running | None = None
         self._turn = threading.Lock()
         self._closed = False
 
@@ -71,30 +74,17 @@ class CommandFeed:
         Raises:
             BadInput: it failed, took too long or printed too much.
         """
-        with tempfile.TemporaryFile() as errors:
-            process = self._start(errors)
-            late = threading.Event()
-            timer = threading.Timer(self._limit, self._end, [process, late])
-            timer.daemon = True
-            timer.start()
-            try:
-                text = self._output(process)
-                # its end is seen, but its number not given back: what is left of its group can still be told from others
-                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-            finally:
-                timer.cancel()
-                timer.join()
-                with self._turn:
-                    self._end(process)
-                    self._process = None
-                code = process.wait()
-            said = _tail(errors)
-        if late.is_set():
-            raise self._wrong(f"a command that ends within {self._limit:g} s", "one that was stopped", said)
+        with contextlib.closing(self._start()) as running:
+            text = running.output(self._limit, self._most)
+            with self._turn:
+                self._running = None
+        said = _line(running.said)
         if len(text) > self._most:
             raise self._wrong(f"at most {self._most / 1024 / 1024:g} MB", "more")
-        if code != 0:
-            raise self._wrong("a command that succeeds", f"exit code {code}", said)
+        if running.code is None:
+            raise self._wrong(f"a command that ends within {self._limit:g} s", "one that was stopped", said)
+        if running.code != 0:
+            raise self._wrong("a command that succeeds", f"exit code {running.code}", said)
         digest = hashlib.sha256(text).hexdigest()
         if digest == self._last:
             return None
@@ -105,47 +95,18 @@ class CommandFeed:
         """End a command that is running, and start none any more."""
         with self._turn:
             self._closed = True
-            if self._process is not None:
-                self._end(self._process)
+            if self._running is not None:
+                self._running.end()
 
-    def _start(self, errors: IO[bytes]) -> subprocess.Popen[bytes]:
-        # by way of a small program that asks the kernel to end the command with us, even if we are killed
-        bound = [sys.executable, "-P", "-m", "core.process.bound", str(os.getpid()), *self._command]
+    def _start(self) -> _Running:
         with self._turn:
             if self._closed:
                 raise self._wrong("a command", "none, for this is the end")
             try:
-                self._process = subprocess.Popen(  # noqa: S603 - what the user asked for, and no shell
-                    bound, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=self._env,
-                    cwd=self._cwd, start_new_session=True,
-                )  # fmt: skip
+                self._running = _Running(self._command, self._env, self._cwd)
             except OSError as exc:
                 raise self._wrong("a command that runs", exc.strerror or type(exc).__name__) from None
-            return self._process
-
-    def _output(self, process: subprocess.Popen[bytes]) -> bytes:
-        """Return what is printed, up to one byte more than it may be."""
-        text = bytearray()
-        if process.stdout is not None:
-            # never longer than the limit: a daemon in a session of its own outlives its group, and may hold the pipe open
-            deadline = time.monotonic() + self._limit + _GRACE
-            with process.stdout, selectors.DefaultSelector() as selector:
-                selector.register(process.stdout, selectors.EVENT_READ)
-                while len(text) <= self._most and selector.select(max(deadline - time.monotonic(), 0)):
-                    block = os.read(process.stdout.fileno(), _BLOCK)
-                    if not block:
-                        break
-                    text += block
-        if len(text) > self._most:
-            self._end(process)
-        return bytes(text)
-
-    def _end(self, process: subprocess.Popen[bytes], late: threading.Event | None = None) -> None:
-        """Kill the command with all that is in its group; also what it left there after its own end."""
-        if late is not None:
-            late.set()
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+            return self._running
 
     @staticmethod
     def _wrong(expected: str, found: str, said: str = "") -> BadInput:
@@ -153,9 +114,88 @@ class CommandFeed:
         return BadInput([Problem(place=PLACE, expected=expected, found=found, hint=hint)])
 
 
-def _tail(errors: IO[bytes]) -> str:
-    """Return the end of what it said, in one line."""
-    size = errors.seek(0, os.SEEK_END)
-    errors.seek(max(0, size - _SHOWN))
-    text = errors.read(_SHOWN).decode("utf-8", "replace")
+class _Running:
+    """A command under way, and all that it starts: below ``core.process.bound``, which waits for its end and for ours.
+
+    Attributes:
+        code: its exit code; None if it did not come to its end.
+        said: the last that it wrote to standard error.
+    """
+
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], cwd: Path) -> None:
+        self.code: int | None = None
+        self.said = bytearray()
+        nonce = secrets.token_hex(16)
+        self._status, writing = os.pipe()
+        bound = [sys.executable, "-P", "-m", "core.process.bound", str(os.getpid()), str(writing), *command]
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - what the user asked for, and no shell
+                bound, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                cwd=cwd, env={**env, ATTEMPT_VARIABLE: nonce}, start_new_session=True, pass_fds=[writing],
+            )  # fmt: skip
+        except OSError:
+            os.close(self._status)
+            raise
+        finally:
+            os.close(writing)
+        self._marks = Marks(worker=stamp(self._process.pid), nonce=nonce)
+        self._stdout, self._stderr = self._process.stdout.fileno(), self._process.stderr.fileno()  # type: ignore[union-attr]  # pipes
+
+    def output(self, limit: float, most: int) -> bytes:
+        """Return what it printed until its end, up to one byte more than it may; then nothing of it is left.
+
+        Args:
+            limit: seconds it may take.
+            most: bytes it may print.
+        """
+        text = bytearray()
+        into = {self._stdout: text, self._stderr: self.said}
+        deadline = time.monotonic() + limit
+        with selectors.DefaultSelector() as selector:
+            for fd in (self._status, *into):
+                selector.register(fd, selectors.EVENT_READ)
+            ended = False
+            while not ended and len(text) <= most and (ready := selector.select(max(deadline - time.monotonic(), 0))):
+                for key, _ in ready:
+                    if key.fd == self._status:
+                        ended = True
+                    elif not self._take(key.fd, into[key.fd]):
+                        selector.unregister(key.fd)
+        if ended:
+            status = os.read(self._status, _BLOCK)
+            self.code = int(status) if status else self._process.wait()
+        # what was written is in the pipes by now; whoever holds them open may be a daemon, and is ended
+        self.end()
+        for fd, data in into.items():
+            os.set_blocking(fd, False)
+            with contextlib.suppress(BlockingIOError):
+                for _ in range(_PIPE_FULL):
+                    if not self._take(fd, data):
+                        break
+        return bytes(text)
+
+    def _take(self, fd: int, into: bytearray) -> bool:
+        """Read some; whether there was anything. Of what it says only the end is kept."""
+        block = os.read(fd, _BLOCK)
+        into += block
+        if into is self.said:
+            del into[:-_SHOWN]
+        return bool(block)
+
+    def end(self) -> None:
+        """Kill the command and all that it started."""
+        kill_tree(self._marks, within=_KILL_WITHIN)
+        self._process.wait()
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self.end()
+        os.close(self._status)
+        for stream in (self._process.stdout, self._process.stderr):
+            stream.close()  # type: ignore[union-attr]  # it has both
+
+
+def _line(said: bytearray) -> str:
+    """Return what it said in one line."""
+    text = said.decode("utf-8", "replace")
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())

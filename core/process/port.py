@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from core.domain.admission import Load
     from core.domain.messages import Down, Up
     from core.domain.model import AttemptRecord, ProcessStamp
     from core.redaction import Redactor
@@ -87,6 +88,19 @@ class Launcher(Protocol):
 
         Raises:
             SpawnFailed: the host could not do it.
+        """
+        ...
+
+
+class HostMeter(Protocol):
+    """Says how loaded the host is. Calls are synchronous and may take some milliseconds: engines call them in a thread."""
+
+    def measure(self, attempts: Mapping[str, ProcessStamp], lag: float) -> Load:
+        """Measure, since the last call where it is a share of time.
+
+        Args:
+            attempts: the workers under way, by profile.
+            lag: seconds that the caller was late; goes into what is returned.
         """
         ...
 

@@ -20,14 +20,13 @@ import anyio
 import anyio.lowlevel
 import msgspec
 
-from core.domain.messages import Down, Go, Launch, Stop, Up
+from core.domain.messages import Dismiss, Down, Go, Launch, Resume, Stop, Up, Yield
 from core.domain.model import ProcessStamp
 from core.errors import ControlLost, SpawnFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-    from core.domain.model import AttemptRecord
     from core.process.port import WorkerCommand
     from core.redaction import Redactor
 
@@ -59,6 +58,14 @@ class AwaitLaunch(msgspec.Struct, frozen=True, tag="await_launch"):
     """Go on once ``Launch`` was sent; on ``Stop``, too, unless the script is deaf to it."""
 
 
+class AwaitDecision(msgspec.Struct, frozen=True, tag="await_decision"):
+    """Go on once ``Resume`` or ``Dismiss`` was sent."""
+
+
+class AwaitYield(msgspec.Struct, frozen=True, tag="await_yield"):
+    """Go on once ``Yield`` was sent."""
+
+
 class AwaitStop(msgspec.Struct, frozen=True, tag="await_stop"):
     """Go on once ``Stop`` was sent."""
 
@@ -88,7 +95,21 @@ class Crash(msgspec.Struct, frozen=True, kw_only=True, tag="crash"):
     starved: bool = False
 
 
-Action = Say | Garble | AwaitHello | AwaitGo | AwaitLaunch | AwaitStop | Hold | Hang | CloseControl | Exit | Crash
+Action = (
+    Say
+    | Garble
+    | AwaitHello
+    | AwaitGo
+    | AwaitLaunch
+    | AwaitDecision
+    | AwaitYield
+    | AwaitStop
+    | Hold
+    | Hang
+    | CloseControl
+    | Exit
+    | Crash
+)
 
 
 class Script(msgspec.Struct, frozen=True):
@@ -234,6 +255,10 @@ class ScriptedChild:
                 return self._heard(Go) or (self._heard(Stop) and not self.plan.ignore_stop)
             case AwaitLaunch():
                 return self._heard(Launch) or (self._heard(Stop) and not self.plan.ignore_stop)
+            case AwaitDecision():
+                return self._heard(Resume) or self._heard(Dismiss)
+            case AwaitYield():
+                return self._heard(Yield)
             case AwaitStop():
                 return self._heard(Stop)
             case Hold():
@@ -325,60 +350,3 @@ class ScriptedLauncher:
         """Wait until so many workers have been started."""
         while len(self.spawned) < count:
             await self._spawned.wait()
-
-
-class ScriptedReaper:
-    """Knows a launcher's workers, and what the test says an earlier run left behind.
-
-    Args:
-        launcher: whose living workers are found; None for none.
-        left: number of processes that are left of an attempt, by nonce.
-        unknown: stamps of which nothing can be known.
-
-    Attributes:
-        reaped: attempts it was asked to reap, in order.
-        graces: seconds it was given for each.
-    """
-
-    def __init__(
-        self,
-        launcher: ScriptedLauncher | None = None,
-        left: dict[str, int] | None = None,
-        unknown: Iterable[ProcessStamp] = (),
-    ) -> None:
-        self._launcher = launcher
-        self._unknown = frozenset(unknown)
-        self.left = dict(left or {})
-        self.reaped: list[AttemptRecord] = []
-        self.graces: list[float] = []
-
-    def is_alive(self, stamp: ProcessStamp) -> bool | None:
-        """Whether one of the launcher's workers with this stamp lives; None for the unknown ones."""
-        if stamp in self._unknown:
-            return None
-        return any(child.stamp == stamp and child.is_alive for child in self._children())
-
-    async def reap(self, attempt: AttemptRecord, grace: float) -> int:
-        """End what is left of the attempt."""
-        await anyio.lowlevel.checkpoint()
-        self.reaped.append(attempt)
-        self.graces.append(grace)
-        count = self.left.pop(attempt.nonce, 0)
-        for child in self._children():
-            if child.command.nonce == attempt.nonce and child.is_alive:
-                child.terminate()
-                count += await child.kill_tree(attempt.user_data_dir) or child.plan.tree
-        return count
-
-    async def leftovers(self, known: Iterable[AttemptRecord]) -> list[ProcessStamp]:
-        """Return stamps of what lives: the launcher's own, and made-up ones for what the test says is left."""
-        await anyio.lowlevel.checkpoint()
-        nonces = {attempt.nonce for attempt in known}
-        found = [child.stamp for child in self._children() if child.command.nonce in nonces and child.is_alive]
-        for nonce in sorted(nonces & self.left.keys()):
-            for number in range(self.left[nonce]):
-                found.append(ProcessStamp(host=HOST, pid=len(found) + 1, started=float(number)))
-        return found
-
-    def _children(self) -> list[ScriptedChild]:
-        return [] if self._launcher is None else self._launcher.spawned

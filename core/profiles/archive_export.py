@@ -21,10 +21,13 @@ import msgspec
 from core import durable
 from core.clock import Clock
 from core.errors import BadInput, HolderAlive, Problem, WorkspaceError
-from core.profiles import archive_check
+from core.profiles import archive_check, places
 from core.profiles.archive_documents import Documents
 from core.profiles.archive_manifest import BROWSER_DATA, MANIFEST, Entry, Manifest, Names, encode
-from core.profiles.port import ProfileLocks, timestamp
+from core.profiles.errors import ProfileDamaged
+from core.profiles.lock_manager import ProfileLockManager
+from core.profiles.port import timestamp
+from core.profiles.registry import ProfileRegistry
 from core.profiles.store import FileProfileStore
 from core.state.login_state import FileLoginStateStore
 from core.state.sessions import FileSessionStore
@@ -53,11 +56,13 @@ class Home:
     Attributes:
         state_dir: absolute.
         locks: of the profiles in it.
+        registry: which there are.
         clock: for dates.
     """
 
     state_dir: Path
-    locks: ProfileLocks
+    locks: ProfileLockManager
+    registry: ProfileRegistry
     clock: Clock
 
 
@@ -88,27 +93,23 @@ def export(home: Home, profile_id: str, target: Path, *, with_secrets: bool, ove
         overwrite: replace a file that is there.
 
     Raises:
-        BadInput: no such profile, or no such place for a file.
+        BadInput: no file can be there.
+        UnknownProfile: there is no such profile.
         ProfileHeld, HolderAlive: somebody uses it.
-        StateCorrupt, WorkspaceCorrupt: it is damaged.
+        StateCorrupt, ProfileDamaged, WorkspaceCorrupt: it is damaged.
         WorkspaceError: it could not be read.
         DurableWriteFailed: the file could not be written; nothing is left of it.
     """
     _require_place(target, overwrite=overwrite)
-    profiles = FileProfileStore(home.state_dir)
-    _require_profile(profiles, profile_id)
-    with home.locks.hold(profile_id, "ostler profile export"):
-        documents, recovered = _documents(home, profiles, profile_id)
-        browser_data = saved.look(home.state_dir / "profiles" / profile_id / "browser_profile")
+    home.registry.require(profile_id)
+    with home.locks.acquire(profile_id, what="ostler profile export"):
+        home.registry.require(profile_id)
+        documents, recovered = _documents(home.state_dir, profile_id)
+        browser_data = saved.look(places.profile(home.state_dir, profile_id) / places.BROWSER_PROFILE)
         manifest, contents = _plan(home, profile_id, documents, browser_data, with_secrets=with_secrets)
         with durable.replacing(target) as file:
             size = _write(file, manifest, contents, browser_data, target)
     return Exported(path=str(target), bytes=size, manifest=manifest, recovered=recovered)
-
-
-def _require_profile(profiles: FileProfileStore, profile_id: str) -> None:
-    if profiles.read(profile_id) is None:
-        raise BadInput([Problem(place="ID", expected="a profile", found=repr(profile_id))])
 
 
 def _require_place(target: Path, *, overwrite: bool) -> None:
@@ -129,10 +130,13 @@ def _require_place(target: Path, *, overwrite: bool) -> None:
         raise BadInput([problem])
 
 
-def _documents(home: Home, profiles: FileProfileStore, profile_id: str) -> tuple[Documents, tuple[str, ...]]:
-    _require_profile(profiles, profile_id)
-    session = FileSessionStore(home.state_dir).read(profile_id)
-    login = FileLoginStateStore(home.state_dir).read(profile_id)
+def _documents(state_dir: Path, profile_id: str) -> tuple[Documents, tuple[str, ...]]:
+    profiles = FileProfileStore(state_dir)
+    metadata = profiles.read(profile_id)
+    if metadata is None:
+        raise ProfileDamaged(profile_id, "metadata.json is missing")
+    session = FileSessionStore(state_dir).read(profile_id)
+    login = FileLoginStateStore(state_dir).read(profile_id)
     documents = Documents(
         metadata=profiles.fields(profile_id),
         session=None if session is None else session.value,

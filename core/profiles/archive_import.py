@@ -4,7 +4,6 @@ not at all.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from typing import IO, TYPE_CHECKING
@@ -13,10 +12,13 @@ import msgspec
 
 from core import durable
 from core.domain.validation import require_id
-from core.errors import HolderAlive, NoSpace, WorkspaceCorrupt
+from core.errors import NoSpace, WorkspaceCorrupt
 from core.input_file import opened
-from core.profiles import archive_check, archive_documents, staging
-from core.profiles.archive_manifest import BROWSER_DATA, METADATA, Manifest, refused
+from core.profiles import archive_check, archive_documents, creation, places
+from core.profiles.archive_manifest import BROWSER_DATA, Manifest, refused
+from core.profiles.errors import ProfileTaken
+from core.profiles.port import ProfileMetadata
+from core.profiles.store import FileProfileStore
 from core.state.login_state import FileLoginStateStore
 from core.state.sessions import FileSessionStore
 from core.workspaces import saved
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
 MARGIN = 32 * 1024 * 1024
 """Bytes that an import leaves free."""
-_DIRECTORIES = ("browser_profile", "cache")
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,11 +60,12 @@ def import_(home: Home, path: Path, place: str, *, as_id: str | None) -> Importe
         as_id: the new profile's ID; None for the one it had.
 
     Raises:
-        BadInput: the archive is none, or was changed, or there is a profile of that ID; nothing was written.
+        BadInput: the archive is none, or was changed; nothing was written.
+        ProfileTaken: there is a profile of that ID, or a part of one; nothing was written.
         NewerSchema: the archive is a newer version's; nothing was written.
         NoSpace: there is too little room for it; nothing was written.
         ProfileHeld: somebody is making a profile of that ID.
-        DurableWriteFailed: the disk did not take it; nothing is left of it.
+        DurableWriteFailed, WorkspaceError: the disk did not take it; nothing is left of it.
     """
     with (
         opened(path, place, "an archive that `ostler profile export` wrote", "save it as a file first") as file,
@@ -71,71 +73,27 @@ def import_(home: Home, path: Path, place: str, *, as_id: str | None) -> Importe
     ):
         manifest = archive.manifest
         profile_id = require_id(manifest.profile_id if as_id is None else as_id, "--as")
-        where = place if as_id is None else "--as"
-        _require_free(home.state_dir, profile_id, where)
+        _require_free(home, profile_id)
         _require_room(home.state_dir, manifest)
         documents = archive_documents.read(archive, place).named(profile_id)
         archive.verify()
-        settle_all(home)
-        with home.locks.hold(profile_id, "ostler profile import"):
-            _clear(home.state_dir / "profiles" / profile_id)
-            _require_free(home.state_dir, profile_id, where)
-            staged = staging.begin(home.state_dir, profile_id)
-            try:
+        with home.locks.acquire(profile_id, what="ostler profile import"):
+            _require_free(home, profile_id)
+            with creation.aside(home.state_dir, profile_id, home.registry) as staged:
                 _unpack(archive, staged, documents, place)
+                # what a profile of this ID left that is no more: a run would go on in it
                 FileWorkspaces(home.state_dir).discard_profile(profile_id)
-            except OSError as exc:
-                staging.discard(home.state_dir, profile_id)
-                raise durable.write_failed(staged, exc) from exc
-            except BaseException:
-                staging.discard(home.state_dir, profile_id)
-                raise
-            staging.commit(home.state_dir, profile_id)
     chosen = {name: documents.metadata.get(name) for name in ("flow", "proxy", "downloads", "extra_headers")}
     settings = {name: value for name, value in chosen.items() if value}
     return Imported(profile_id=profile_id, manifest=manifest, settings=settings)
 
 
-def settle_all(home: Home) -> None:
-    """Finish or remove what killed imports left; those under way are left alone."""
-    for profile_id in staging.pending(home.state_dir):
-        with contextlib.suppress(HolderAlive), home.locks.hold(profile_id, "ostler profile import"):
-            continue
-
-
-def _require_free(state_dir: Path, profile_id: str, where: str) -> None:
-    """Refuse an ID that a profile has or had: neither its directory nor a session may be left of it."""
-    taken = {*_names(state_dir / "profiles", ""), *_names(state_dir / "sessions", ".json")}
-    other = next((name for name in taken if name.lower() == profile_id.lower() and name != profile_id), None)
-    sessions = [state_dir / "sessions" / f"{profile_id}.json{suffix}" for suffix in ("", ".prev")]
-    found = f"{other!r}, which differs only in case" if other is not None else ""
-    if not _is_bare(state_dir / "profiles" / profile_id) or any(path.exists() for path in sessions):
-        found = f"{profile_id!r}, of which at least a part is here"
-    if found:
-        hint = "import it --as another, or delete that one first"
-        raise refused(where, "", "an ID that no profile here has", found, hint)
-
-
-def _is_bare(profile: Path) -> bool:
-    """Whether a profile's directory has no more than what a kill in the midst of making it leaves."""
-    names = set(_names(profile, "")) - {staging.RECORD, *_DIRECTORIES}
-    return not names and not any(_names(profile / name, "") for name in _DIRECTORIES)
-
-
-def _clear(profile: Path) -> None:
-    for name in _DIRECTORIES:
-        with contextlib.suppress(OSError):
-            (profile / name).rmdir()
-
-
-def _names(directory: Path, suffix: str) -> list[str]:
-    try:
-        names = os.listdir(directory)  # noqa: PTH208 - only names are wanted
-    except FileNotFoundError:
-        return []
-    except NotADirectoryError:  # something else is in its place
-        return [""]
-    return [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
+def _require_free(home: Home, profile_id: str) -> None:
+    """Refuse an ID of which there is a profile, or a session."""
+    home.registry.require_free(profile_id)
+    sessions = [home.state_dir / "sessions" / f"{profile_id}.json{suffix}" for suffix in ("", ".prev")]
+    if any(path.exists() for path in sessions):
+        raise ProfileTaken(profile_id, "there is a session of that ID, with flags and identity; import it --as another")
 
 
 def _require_room(where: Path, manifest: Manifest) -> None:
@@ -153,25 +111,25 @@ def _require_room(where: Path, manifest: Manifest) -> None:
 def _unpack(archive: Archive, staged: Path, documents: Documents, place: str) -> None:
     manifest = archive.manifest
     profile_id = documents.metadata["profile_id"]
-    profile = staged / "profiles" / profile_id
-    for name in _DIRECTORIES:
-        durable.ensure_directory(profile / name)
-    made = {profile / name for name in _DIRECTORIES}
+    profile = places.profile(staged, profile_id)
+    made = {profile / name for name in (places.BROWSER_PROFILE, places.CACHE)}
+    for directory in made:
+        durable.ensure_directory(directory)
     for entry in manifest.entries:
         if entry.name.startswith(BROWSER_DATA):
             _write(archive, entry, profile, made)
     if manifest.has_browser_data:
         written = None if manifest.browser_version is None else (manifest.browser or "", manifest.browser_version)
         try:
-            saved.receive(profile / BROWSER_DATA, written, behind=manifest.behind)
+            saved.receive(profile / places.BROWSER_PROFILE, written, behind=manifest.behind)
         except WorkspaceCorrupt as exc:
             raise refused(place, BROWSER_DATA, "data that a browser can open", "; ".join(exc.findings)) from None
     if documents.login_state is not None:
         FileLoginStateStore(staged).write(profile_id, documents.login_state, fence=1)
     if documents.session is not None:
         FileSessionStore(staged).write(documents.session, fence=1)
-    metadata = msgspec.json.format(documents.encoded()[METADATA], indent=2) + b"\n"
-    durable.write_bytes(profile / METADATA, metadata)
+    metadata = msgspec.convert(documents.metadata, ProfileMetadata)
+    FileProfileStore(staged).write(metadata, others=documents.metadata)
 
 
 def _write(archive: Archive, entry: Entry, profile: Path, made: set[Path]) -> None:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from core.errors import BadInput, Problem, ProfileHeld
-from core.profiles import creation, deletion, losses, places, recovery, renaming
+from core.profiles import archive_export, archive_import, creation, deletion, losses, places, recovery, renaming
 from core.profiles import platforms as known
+from core.profiles.archive_export import Home
 from core.profiles.errors import ProfileInUse
 from core.profiles.intents import Recovery
 from core.profiles.schema import is_tag
@@ -25,6 +26,8 @@ from core.profiles.views import ProfileViews
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from core.profiles.archive_export import Exported
+    from core.profiles.archive_import import Imported
     from core.profiles.creation import Receipt
     from core.profiles.inspection import Profile
     from core.profiles.intents import Mode
@@ -272,6 +275,40 @@ class ProfileManager(ProfileViews):
             self.registry.require(chosen)
             beforehand(losses.plan(self._state_dir, intent, dry_run=False))
             return recovery.recover(self._state_dir, intent)
+
+    # --- archives ----------------------------------------------------------------------------------------------------
+
+    def export(
+        self, profile_id: str, target: Path | str, *, with_secrets: bool = False, overwrite: bool = False
+    ) -> Exported:
+        """Write a profile into an archive, a file of mode 0600; see ``archive_export.export``.
+
+        Args:
+            profile_id: whose.
+            target: the file.
+            with_secrets: take login, browser data and passwords along.
+            overwrite: replace a file that is there.
+        """
+        self.validator.validate_id(profile_id)
+        self.tidy()
+        return archive_export.export(
+            self._home(), profile_id, Path(target), with_secrets=with_secrets, overwrite=overwrite
+        )
+
+    def import_(self, source: Path | str, *, as_id: str | None = None, place: str | None = None) -> Imported:
+        """Make a new profile of an archive; see ``archive_import.import_``.
+
+        Args:
+            source: the file.
+            as_id: the new profile's ID; None for the one it had.
+            place: what the file is called in messages; None: as it is.
+        """
+        self.tidy()
+        path = Path(source).absolute()
+        return archive_import.import_(self._home(), path, place or str(source), as_id=as_id)
+
+    def _home(self) -> Home:
+        return Home(state_dir=self._state_dir, locks=self.locks, registry=self.registry, clock=self._clock)
 
     # --- the seed's names --------------------------------------------------------------------------------------------
 

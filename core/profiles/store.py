@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import hashlib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ from core.profiles.schema import problem_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
+
+_CHECKSUM = "sha256"
 
 
 def fresh(profile_id: str, now: float) -> ProfileMetadata:
@@ -141,6 +144,16 @@ class FileProfileStore:
         with self._turn(path):
             write_bytes(path, self._encoded(metadata, others))
 
+    def was_edited(self, profile_id: str) -> bool:
+        """Whether the metadata is not what Ostler wrote last: a person changed it, which is fine, or nobody did.
+
+        Raises:
+            StateCorrupt: it is no JSON object.
+        """
+        content = self.fields(profile_id)
+        written = content.pop(_CHECKSUM, None)
+        return written is not None and written != _checksum(content)
+
     def update(self, profile_id: str, change: Callable[[ProfileMetadata], object]) -> ProfileMetadata:
         """Change metadata as their one writer, and return them; see the port.
 
@@ -207,8 +220,10 @@ class FileProfileStore:
         ours = msgspec.structs.asdict(metadata)
         fields = {name: value for name, value in ours.items() if value is not None}
         found = self.fields(metadata.profile_id) if others is None else others
-        unknown = {name: value for name, value in found.items() if name not in ours}
-        return msgspec.json.format(msgspec.json.encode({**fields, **unknown}), indent=2) + b"\n"
+        unknown = {name: value for name, value in found.items() if name not in ours and name != _CHECKSUM}
+        content = {**fields, **unknown}
+        content[_CHECKSUM] = _checksum(content)
+        return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
 
     @contextlib.contextmanager
     def _turn(self, path: Path) -> Iterator[None]:
@@ -227,6 +242,10 @@ class FileProfileStore:
 
     def _path(self, profile_id: str) -> Path:
         return self._directory / require_id(profile_id) / places.METADATA
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
 
 
 def _content(path: Path) -> bytes | None:

@@ -15,25 +15,25 @@ from __future__ import annotations
 import codecs
 import contextlib
 import enum
+import gc
 import io
 import tempfile
-import weakref
 from typing import IO, TYPE_CHECKING
 
 import msgspec
 
 from core.errors import BadInput, HostFailed, Problem
 from core.input_file import absolute, moment_of, opened, refuse_changed
-from core.queue.feed_entry import MISTAKES, decode, good, refuse_twice
-from core.queue.feed_job import FeedDefaults, RawDefaults, Resolver
+from core.queue.feed_entries import DocumentEntries, LineEntries
+from core.queue.feed_job import FeedDefaults, Resolver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from core.domain.model import JobSpec
-    from core.queue.feed_job import RawJob
-    from core.queue.feed_places import Place
+    from core.queue.feed_entries import Entries
+    from core.queue.feed_places import DocumentPlaces, Place
 
 __all__ = ["Feed", "FeedDefaults", "read_feed", "read_feed_text"]
 
@@ -56,14 +56,6 @@ class Form(enum.Enum):
     IDS = "plain IDs"
 
 
-class RawDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The form with defaults; jobs are decoded one at a time, so that a large feed does not fill the memory."""
-
-    jobs: list[msgspec.Raw]
-    defaults: RawDefaults = RawDefaults()
-    editor_schema: str | None = msgspec.field(name="$schema", default=None)
-
-
 class Feed:
     """A feed that was found free of mistakes.
 
@@ -73,11 +65,12 @@ class Feed:
         specs: the jobs in order, made while they are iterated over; may be iterated over again.
     """
 
-    def __init__(self, name: str, count: int, entries: _Entries, resolver: Resolver) -> None:
+    def __init__(self, name: str, entries: Entries, resolver: Resolver) -> None:
         self.name = name
-        self.count = count
+        self.count = entries.count
         self._entries = entries
         self._resolver = resolver
+        self._places: DocumentPlaces | None = None
 
     @property
     def specs(self) -> Iterator[JobSpec]:
@@ -86,11 +79,13 @@ class Feed:
 
     def place_of(self, index: int, field: str) -> Place:
         """Return where the ``index``-th job's parameter stands; see ``core.queue.feed_places``."""
-        from core.queue import feed_places  # noqa: PLC0415 - the parser that knows positions is loaded only for a mistake
+        from core.queue import feed_places  # noqa: PLC0415 - what knows places is loaded only for a mistake
 
-        if self._entries.document is not None:
-            return feed_places.in_document(self._entries.document, index, field)
-        return feed_places.in_lines(self._entries.lines(), index, field)
+        if self._entries.document is None:
+            return feed_places.in_lines(self._entries.lines(), index, field)
+        if self._places is None:
+            self._places = feed_places.DocumentPlaces(self._entries.document)
+        return self._places.of(index, field)
 
     def __iter__(self) -> Iterator[JobSpec]:
         return self.specs
@@ -150,25 +145,36 @@ def _read(stream: IO[bytes], *, place: str, name: str, suffix: str, resolver: Re
             hint = "write one job a line into a *.jsonl file, which has no limit"
             problem = Problem(place=place, expected="at most 32 MB of JSON", found="more", hint=hint)
             raise BadInput([problem])
-        entries: _Entries = _Document(data)
+        entries: Entries = DocumentEntries(data)
     else:
-        entries = _Lines(_spooled(head, stream, place), bare=form is Form.IDS)
+        entries = LineEntries(_spooled(head, stream, place), bare=form is Form.IDS)
     refuse_changed(stream, before, place)
-    count = _check(entries, resolver)
-    if count is None:
-        # the parser that knows positions is loaded only for this
-        from core.queue.feed_errors import explain  # noqa: PLC0415
+    with _uncollected():
+        entries.check(place, resolver)
+    return Feed(name, entries, resolver)
 
-        raise BadInput(explain(entries.document, entries.lines, place=place, resolver=resolver))
-    return Feed(name, count, entries, resolver)
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the garbage collector from looking through millions of new values that are in no cycle: it takes most of the time."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _spooled(head: bytes, stream: IO[bytes], place: str) -> IO[bytes]:
     """Return what was read and what is left of the stream, as a file that can be read more than once.
 
     Raises:
+        BadInput: a line of it has no end, which would have to be read as a whole.
         HostFailed: there is no room for it.
     """
+    number, length = 1, 0
     spool = tempfile.SpooledTemporaryFile(max_size=MAX_JSON)  # noqa: SIM115 - lives as long as its entries
     block = head
     while block:
@@ -182,6 +188,11 @@ def _spooled(head: bytes, stream: IO[bytes], place: str) -> IO[bytes]:
             hint = "make room there, or set TMPDIR to a directory that has some"
             reason = f"{exc.strerror or exc}{f', in {tempfile.tempdir}' if tempfile.tempdir else ''}"
             raise HostFailed(f"{place} could not be kept in a temporary file ({reason}); {hint}") from exc
+        number += block.count(b"\n")
+        length = len(block) - block.rfind(b"\n") - 1 if b"\n" in block else length + len(block)
+        if length > MAX_JSON:
+            spool.close()
+            raise BadInput([Problem(place=place, line=number, expected="lines of at most 32 MB", found="a longer one")])
         block = stream.read(_BLOCK)
     return spool
 
@@ -241,96 +252,3 @@ def _form(head: bytes, suffix: str) -> Form:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return Form.JSON
     return Form.JSON if "jobs" in value else Form.LINES
-
-
-class _Entries:
-    """The entries of a feed, decoded one at a time.
-
-    Attributes:
-        document: the whole text of a JSON feed, else None.
-        defaults: of a JSON feed that has them.
-    """
-
-    document: bytes | None = None
-
-    def raw(self) -> Iterator[bytes]:
-        """Yield the JSON text of each entry."""
-        raise NotImplementedError
-
-    def lines(self) -> Iterator[tuple[int, bytes, bool]]:
-        """Yield (line number, text, whether it is a bare ID) of each line that is not blank."""
-        return iter(())
-
-    def defaults(self) -> RawDefaults:
-        """Return what all jobs have in common."""
-        return RawDefaults()
-
-    def __iter__(self) -> Iterator[RawJob]:
-        return map(decode, self.raw())
-
-
-_LIST = msgspec.json.Decoder(list[msgspec.Raw])
-_DOCUMENT = msgspec.json.Decoder(RawDocument)
-
-
-class _Document(_Entries):
-    def __init__(self, data: bytes) -> None:
-        self.document = data
-        self._parsed: RawDocument | None = None
-
-    def _parse(self) -> RawDocument:
-        if self._parsed is None:
-            data = self.document or b""
-            refuse_twice(data)
-            is_list = data.lstrip()[:1] == b"["
-            self._parsed = RawDocument(jobs=_LIST.decode(data)) if is_list else _DOCUMENT.decode(data)
-        return self._parsed
-
-    def raw(self) -> Iterator[bytes]:
-        return map(bytes, self._parse().jobs)
-
-    def defaults(self) -> RawDefaults:
-        return self._parse().defaults
-
-
-class _Lines(_Entries):
-    def __init__(self, file: IO[bytes], *, bare: bool) -> None:
-        self._file = file
-        self._bare = bare
-        weakref.finalize(self, file.close)
-
-    def lines(self) -> Iterator[tuple[int, bytes, bool]]:
-        self._file.seek(0)
-        for number, line in enumerate(self._file, 1):
-            text = line.rstrip(b"\r\n")
-            if text.strip():
-                yield number, text, self._bare
-
-    def raw(self) -> Iterator[bytes]:
-        for _, text, bare in self.lines():
-            if bare:
-                yield msgspec.json.encode(text.strip().decode())
-            else:
-                refuse_twice(text)
-                yield text.strip()
-
-
-def _check(entries: _Entries, resolver: Resolver) -> int | None:
-    """Return how many entries there are, or None if anything at all is wrong."""
-    jobs: set[str] = set()
-    profiles: dict[str, str] = {}
-    count = 0
-    try:
-        resolver.defaults = entries.defaults()
-        if any(resolver.default_faults()):
-            return None
-        for text in entries.raw():
-            job = good(text, resolver)
-            folded = job.job_id.lower()
-            if folded in jobs or profiles.setdefault(job.profile_id.lower(), job.profile_id) != job.profile_id:
-                return None
-            jobs.add(folded)
-            count += 1
-    except MISTAKES:
-        return None
-    return count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import operator
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,11 +18,13 @@ from core.input_file import absolute
 from core.redaction import MASK, mask_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 LATEST = dt.datetime(9999, 1, 1, tzinfo=dt.UTC).timestamp()
 LARGEST_INT = 2**31 - 1
+_REMEMBERED = 1024
+"""Paths and the like that the jobs of a large feed share."""
 IDENTITY_FIELDS = frozenset({"identity", "credentials", "email", "username", "login", "secrets"})
 FLOW_PLACES = (
     "a flow from the job, `--flow`, `defaults.flow` of the queue file, the profile's metadata, or `flow` in ostler.toml"
@@ -65,6 +68,10 @@ class RawJob(RawDefaults, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def job_id(self) -> str:
         """The job's key."""
         return self.profile_id if self.id is None else self.id
+
+
+_COMMON = operator.attrgetter(*(name for name in RawDefaults.__struct_fields__ if name != "params"))
+_NOTHING = _COMMON(RawDefaults())
 
 
 class Fault(NamedTuple):
@@ -146,6 +153,8 @@ class Resolver:
         self._profile_flows: dict[str, str] = {}
         self._is_file: dict[str, bool] = {}
         self._is_dir: dict[str, bool] = {}
+        self._fine: set[tuple[Any, ...]] = set()
+        self._harmless: set[str] = set()
 
     def resolve(self, job: RawJob) -> JobSpec:
         """Return the job with all defaults applied; the entry must be free of faults."""
@@ -166,6 +175,25 @@ class Resolver:
             device=_first(job.device, common.device),
             proxy=_first(job.proxy, common.proxy),
         )
+
+    def are_fine(self, entries: Iterable[RawJob | str]) -> bool:
+        """Whether ``faults`` finds nothing but IDs, of which nothing is asked here, in entries of a feed.
+
+        What a job has in common with one that was fine is not looked at again.
+        """
+        for entry in entries:
+            common = _NOTHING if isinstance(entry, str) else _COMMON(entry)
+            if common not in self._fine:
+                job = RawJob(profile_id=entry) if isinstance(entry, str) else entry
+                if any(self.faults(job)):
+                    return False
+                if len(self._fine) < _REMEMBERED and self._flow(job)[0] != "profile":
+                    self._fine.add(common)
+            elif not isinstance(entry, str) and entry.params and not self._harmless.issuperset(entry.params):
+                if any(map(is_secret, entry.params)):
+                    return False
+                self._harmless.update(entry.params)
+        return True
 
     def faults(self, job: RawJob) -> Iterator[Fault]:
         """Yield what is wrong with an entry whose types are right."""
@@ -240,7 +268,7 @@ class Resolver:
             )
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=_REMEMBERED)
 def _absolute(text: str, base: Path) -> str:
     """Return a path of the feed as an absolute one; remembered, since the jobs of a large feed share a few."""
     return os.path.normpath(absolute(text, base))

@@ -10,7 +10,7 @@ import hashlib
 import http.client
 import netrc
 import socket
-import time
+import ssl
 import urllib.error
 import urllib.request
 from pathlib import PurePosixPath
@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from core.errors import BadInput, Problem
+from core.queue.http_transport import Deadline, opener
 from core.queue.remote import FETCH_LIMIT, MAX_FETCHED
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from http.client import HTTPMessage, HTTPResponse
 
 TOKEN = "OSTLER_FEED_TOKEN"  # noqa: S105 - the variable's name
+AUTHORITIES = "SSL_CERT_FILE"
+"""The variable that OpenSSL reads, too."""
 SOCKET_LIMIT = 10.0
 """Seconds without a byte."""
 MAX_REDIRECTS = 5
@@ -32,6 +35,10 @@ _BLOCK = 64 * 1024
 _UNCHANGED = 304
 _LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
 _DESCRIPTION_LIMIT = 200
+_LONGEST_VALUE = 1000
+_PERMISSION = f"{TOKEN} has a bearer token, ~/.netrc a name and a password"
+_UNKNOWN_SIGNERS = frozenset({2, 18, 19, 20, 21})
+"""OpenSSL's X509_V_ERR_… for certificates, or chains of them, that are signed by themselves or by nobody known."""
 
 
 def is_address(argument: str) -> bool:
@@ -74,46 +81,72 @@ class HttpFeed:
             self.name += f"?{hashlib.sha256(parts.query.encode()).hexdigest()[:12]}"
         self.suffix = PurePosixPath(parts.path).suffix.lower()
         self._origin = _origin(url)
-        self._opener = urllib.request.OpenerDirector()
-        for handler in (
-            urllib.request.ProxyHandler(), urllib.request.HTTPHandler(), urllib.request.HTTPSHandler(),
-            urllib.request.HTTPDefaultErrorHandler(), urllib.request.HTTPErrorProcessor(), _Redirects(self),
-        ):  # fmt: skip
-            self._opener.add_handler(handler)
+        self._deadline: Deadline | None = None
+        self._closed = False
 
     def fetch(self) -> bytes | None:
         """See ``RemoteFeed``."""
-        deadline = time.monotonic() + self._limit
+        deadline = self._deadline = Deadline(self._limit, SOCKET_LIMIT)
+        if self._closed:
+            deadline.give_up()
         request = self.request(self._url)
         try:
-            with self._opener.open(request, timeout=SOCKET_LIMIT) as response:
-                text = self._body(response, deadline)
+            with opener(deadline, self._context, _Redirects(self)).open(request) as response:
+                text = self._body(response)
+                if deadline.is_over():
+                    raise TimeoutError  # nobody waits for it any more, and it is not what is known
                 names = {
                     "If-None-Match": response.headers["ETag"],
                     "If-Modified-Since": response.headers["Last-Modified"],
                 }
-                self._known = {name: value for name, value in names.items() if value}
+                self._known = {name: value for name, value in names.items() if value and _can_be_sent(value)}
                 return text
         except urllib.error.HTTPError as exc:
             exc.close()
             if exc.code == _UNCHANGED and self._known:
                 return None
-            raise self._wrong("a queue", self._status(exc)) from None
-        except TimeoutError:
-            raise self._wrong("an answer", f"nothing for {SOCKET_LIMIT:g} s") from None
+            raise self._wrong("a queue", self._status(exc), _PERMISSION if exc.code in {401, 403} else "") from None
         except urllib.error.URLError as exc:
-            late = isinstance(exc.reason, TimeoutError)
-            found = f"nothing for {SOCKET_LIMIT:g} s" if late else _said(exc.reason)
-            raise self._wrong("an answer", found) from None
+            raise self._failed(exc.reason, deadline, "an answer") from None
         except (OSError, http.client.HTTPException) as exc:
-            raise self._wrong("a whole answer", _said(exc)) from None
+            raise self._failed(exc, deadline, "a whole answer") from None
         except (
             ValueError
         ):  # the library's, for a length or a redirect that is none; its message may repeat what was sent
             raise self._wrong("a whole answer", "a length or a redirect that makes no sense") from None
 
     def close(self) -> None:
-        """See ``RemoteFeed``. A fetch ends by its own limits, in a thread that ends with the process."""
+        """See ``RemoteFeed``."""
+        self._closed = True
+        if self._deadline is not None:
+            self._deadline.give_up()
+
+    def _context(self) -> ssl.SSLContext:
+        """Return what certificates are checked with: the system's authorities, and the user's own.
+
+        Raises:
+            BadInput: there is no such file.
+        """
+        context = ssl.create_default_context()
+        context.set_alpn_protocols(["http/1.1"])
+        # the library takes a file that is not there for an empty one
+        if authorities := self._env.get(AUTHORITIES):
+            try:
+                context.load_verify_locations(authorities)
+            except (OSError, ValueError) as exc:  # a zero in it is a ValueError
+                found = "no certificates" if isinstance(exc, ssl.SSLError) else _said(exc)
+                raise self._wrong(f"certificates in the file that {AUTHORITIES} names", found) from None
+        return context
+
+    def _failed(self, reason: Any, deadline: Deadline, expected: str) -> BadInput:
+        """Return why there is no answer; a fetch that was given up fails in any way."""
+        if deadline.is_over():
+            return self._wrong(f"all of it within {self._limit:g} s", "less; it was given up")
+        if isinstance(reason, TimeoutError):
+            return self._wrong("an answer", f"nothing for {SOCKET_LIMIT:g} s")
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            return self._wrong("a certificate that can be trusted", _said(reason), _certificate_hint(reason))
+        return self._wrong(expected, _said(reason))
 
     def request(self, url: str) -> urllib.request.Request:
         """Return what is asked, with credentials if the address is for them.
@@ -153,7 +186,7 @@ class HttpFeed:
             return None
         return "Basic " + base64.b64encode(f"{found[0]}:{found[2]}".encode()).decode()
 
-    def _body(self, response: HTTPResponse, deadline: float) -> bytes:
+    def _body(self, response: HTTPResponse) -> bytes:
         encoding = response.headers.get("Content-Encoding", "identity")
         if encoding != "identity":
             raise self._wrong("text as it is", f"one that is encoded as {encoding[:20]!r}")
@@ -162,8 +195,8 @@ class HttpFeed:
             text += block
             if len(text) > MAX_FETCHED:
                 raise self._wrong("at most 32 MB", "more")
-            if time.monotonic() > deadline:
-                raise self._wrong(f"all of it within {self._limit:g} s", f"{len(text)} bytes by then")
+        if response.headers.get_content_type() == "text/html" and text.lstrip()[:1] == b"<":
+            raise self._wrong("a queue", "a web page, such as one to log in at")
         length = response.headers.get("Content-Length")
         if length is not None and length.isdecimal() and int(length) != len(text):
             raise self._wrong(f"{int(length)} bytes, as was announced", f"{len(text)}")
@@ -219,12 +252,24 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme.lower(), parts.hostname, parts.port
 
 
+def _certificate_hint(reason: ssl.SSLCertVerificationError) -> str:
+    """Return what to do about a certificate that nobody known has signed."""
+    return f"{AUTHORITIES} names a file with an authority of your own" if reason.verify_code in _UNKNOWN_SIGNERS else ""
+
+
+def _can_be_sent(value: str) -> bool:
+    """Whether the header of an answer may be one of a request: a server may send what it could not be asked with."""
+    return len(value) <= _LONGEST_VALUE and all(" " <= character <= "~" for character in value)
+
+
 def _said(reason: Any) -> str:
     """Return what the system says, without what we sent."""
     if isinstance(reason, http.client.HTTPException):
         return f"something that is not HTTP ({type(reason).__name__})"
     if isinstance(reason, socket.gaierror):
         return "no such host"
+    if isinstance(reason, ssl.SSLError) and not isinstance(reason, ssl.SSLCertVerificationError):
+        return f"no TLS ({str(reason.reason or type(reason).__name__).replace('_', ' ').lower()})"
     if isinstance(reason, OSError):
         said = getattr(reason, "verify_message", None) or reason.strerror
         return str(said or type(reason).__name__)[:_DESCRIPTION_LIMIT]

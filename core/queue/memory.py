@@ -175,6 +175,11 @@ class MemoryQueue:
         job = self.job(self._open_attempt(nonce, JobEvent.STARTED).job_id)
         self._put(job, state=advance(JOB, job.state, JobEvent.STARTED), updated_at=now)
 
+    def record_waiting(self, nonce: str, *, why: str) -> None:
+        """See ``JobQueue``."""
+        self._check_run()
+        self._put(self.job(self._open_attempt(nonce, "parked").job_id), reason=why)
+
     def record_steps(self, nonce: str, *, done: int, total: int) -> None:
         """See ``JobQueue``."""
         self._check_run()

@@ -128,6 +128,10 @@ class JobQueue(Protocol):
         """Note that the attempt may start its browser: the job is running."""
         ...
 
+    def record_waiting(self, nonce: str, *, why: str) -> None:
+        """Note, as the job's reason, what a person has to do before its attempt goes on; empty once it does."""
+        ...
+
     def record_steps(self, nonce: str, *, done: int, total: int) -> None:
         """Note how far the job has come. May be lost in a crash: the session is the truth."""
         ...

@@ -197,6 +197,12 @@ class SqliteQueue:
             state = advance(JOB, job.state, JobEvent.STARTED)
             connection.execute("UPDATE jobs SET state = ?, updated_at = ? WHERE id = ?", (state, now, job.spec.id))
 
+    def record_waiting(self, nonce: str, *, why: str) -> None:
+        """See ``JobQueue``."""
+        with self._writing() as connection:
+            attempt = _open_attempt(connection, nonce, "parked")
+            connection.execute("UPDATE jobs SET reason = ? WHERE id = ?", (why, attempt.job_id))
+
     def record_steps(self, nonce: str, *, done: int, total: int) -> None:
         """See ``JobQueue``. Not synced on its own: the next write takes it along."""
         with self._writing(synchronous="NORMAL") as connection:

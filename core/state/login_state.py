@@ -8,7 +8,6 @@ import msgspec
 
 from core.domain.validation import require_id
 from core.envelope import EnvelopeFile
-from core.errors import StateCorrupt
 from core.state.port import LoginState, Stored
 
 if TYPE_CHECKING:
@@ -36,8 +35,6 @@ class FileLoginStateStore:
         found = self._file(profile_id).read()
         if found is None:
             return None
-        if found.value.profile_id not in (profile_id, ""):
-            raise self._foreign(profile_id, found.value)
         fields = {name: getattr(found.value, name) for name in LoginState.__struct_fields__}
         return Stored(
             value=LoginState(**fields), fence=found.fence, generation=found.generation, recovered=found.recovered
@@ -55,15 +52,10 @@ class FileLoginStateStore:
     def look(self, profile_id: str) -> tuple[bool, list[str]]:
         """Return whether a read would give something or nothing, but not raise, and what is wrong; nothing is changed."""
         found, wrong = self._file(profile_id).look()
-        if found is not None and found.value.profile_id not in (profile_id, ""):
-            return False, [*wrong, str(self._foreign(profile_id, found.value))]
         return found is not None or not wrong, wrong
 
-    def _foreign(self, profile_id: str, found: _OnDisk) -> StateCorrupt:
-        return StateCorrupt(self._path(profile_id), f"it belongs to profile {found.profile_id!r}")
-
     def _file(self, profile_id: str) -> EnvelopeFile[_OnDisk]:
-        return EnvelopeFile(self._path(profile_id), _OnDisk)
+        def check(found: _OnDisk) -> str:
+            return "" if found.profile_id in (profile_id, "") else f"it belongs to profile {found.profile_id!r}"
 
-    def _path(self, profile_id: str) -> Path:
-        return self._directory / require_id(profile_id) / "session.json"
+        return EnvelopeFile(self._directory / require_id(profile_id) / "session.json", _OnDisk, check=check)

@@ -179,8 +179,11 @@ class FileSelectorCache:
             raise DurableWriteFailed(self._path, exc.errno, exc.strerror or str(exc)) from exc
 
     def damage(self) -> str:
-        """Return what is wrong with the file, in words; empty if nothing is."""
-        return self._look().wrong
+        """Return what is wrong with the file, one sentence that names it; empty if nothing is."""
+        found = self._look()
+        if found.is_newer:
+            return f"{self._path} is from a newer version: nothing is read from it, and nothing learnt"
+        return f"{self._path} is damaged: {found.wrong}" if found.wrong else ""
 
     def _look(self) -> _Content:
         try:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from core.domain.session import SessionState
 from core.domain.validation import require_id
 from core.envelope import EnvelopeFile
-from core.errors import StateCorrupt
 from core.state.port import Stored
 
 if TYPE_CHECKING:
@@ -29,8 +28,6 @@ class FileSessionStore:
         found = self._file(profile_id).read()
         if found is None:
             return None
-        if found.value.profile_id != profile_id:
-            raise self._foreign(profile_id, found.value)
         return Stored(value=found.value, fence=found.fence, generation=found.generation, recovered=found.recovered)
 
     def write(self, session: SessionState, *, fence: int) -> int:
@@ -48,15 +45,10 @@ class FileSessionStore:
     def look(self, profile_id: str) -> tuple[bool, list[str]]:
         """Return whether a read would give something or nothing, but not raise, and what is wrong; nothing is changed."""
         found, wrong = self._file(profile_id).look()
-        if found is not None and found.value.profile_id != profile_id:
-            return False, [*wrong, str(self._foreign(profile_id, found.value))]
         return found is not None or not wrong, wrong
 
-    def _foreign(self, profile_id: str, found: SessionState) -> StateCorrupt:
-        return StateCorrupt(self._path(profile_id), f"it belongs to profile {found.profile_id!r}")
-
     def _file(self, profile_id: str) -> EnvelopeFile[SessionState]:
-        return EnvelopeFile(self._path(profile_id), SessionState)
+        def check(found: SessionState) -> str:
+            return "" if found.profile_id == profile_id else f"it belongs to profile {found.profile_id!r}"
 
-    def _path(self, profile_id: str) -> Path:
-        return self._directory / f"{require_id(profile_id)}.json"
+        return EnvelopeFile(self._directory / f"{require_id(profile_id)}.json", SessionState, check=check)

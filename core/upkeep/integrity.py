@@ -51,21 +51,23 @@ def examine(state_dir: Path, profile_id: str, *, deep: bool = False) -> list[Fin
 
 def check_selectors(state_dir: Path) -> Finding:
     """Whether the selector cache can be read."""
-    cache = FileSelectorCache(state_dir)
-    wrong = cache.damage()
-    if wrong:
-        return warn("selectors", f"the cache is damaged: {wrong}", "nothing: what worked is learnt again")
-    return ok("selectors", "the cache is whole")
+    wrong = FileSelectorCache(state_dir).damage()
+    return warn("selectors", wrong, "nothing: what worked is learnt again") if wrong else ok("selectors", "whole")
 
 
 def _of_metadata(state_dir: Path, profile_id: str, fix: str) -> Iterator[Finding]:
+    store = FileProfileStore(state_dir)
     try:
-        found = FileProfileStore(state_dir).read(profile_id)
+        found = store.read(profile_id)
+        edited = store.was_edited(profile_id)
     except OstlerError as exc:
         yield bad("metadata", str(exc), fix)
         return
+    path = state_dir / "profiles" / profile_id / "metadata.json"
     if found is None:
-        yield bad("metadata", f"profile {profile_id} has no metadata.json", fix)
+        yield bad("metadata", f"{path} is missing", fix)
+    elif edited:
+        yield warn("metadata", f"{path} is not what Ostler wrote", "nothing, if you changed it; else see what it says")
 
 
 def _of_session(state_dir: Path, profile_id: str) -> Iterator[Finding]:

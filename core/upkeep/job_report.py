@@ -23,6 +23,7 @@ class ReportRow(msgspec.Struct, frozen=True, kw_only=True):
         steps_total: flags that it has; 0 before its first run.
         attempts: executions since it was last asked for.
         seconds: what they took together.
+        code: what went wrong in its latest attempt, as in docs/failures.md; empty if nothing.
         reason: why it is where it is; empty for done jobs.
         updated_at: when it last changed, epoch seconds.
     """
@@ -35,6 +36,7 @@ class ReportRow(msgspec.Struct, frozen=True, kw_only=True):
     steps_total: int
     attempts: int
     seconds: float
+    code: str
     reason: str
     updated_at: float
 
@@ -66,6 +68,7 @@ def report_rows(path: Path) -> Iterator[ReportRow]:
                 steps_total=job.steps_total,
                 attempts=job.counters.attempts,
                 seconds=round(job.run_seconds, 3),
+                code=str(job.code or ""),
                 reason=job.reason,
                 updated_at=job.updated_at,
             )

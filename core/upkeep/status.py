@@ -76,6 +76,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         at: when this was seen, epoch seconds.
         orchestrator: who holds the state directory; null for nobody.
         jobs: how many jobs are in each state; states without jobs are left out.
+        codes: how many jobs have a latest attempt that ended by each code of docs/failures.md, the most frequent first.
         last_run: null before the first one.
         problems: what could not be looked at, and why; what it would have said is missing.
     """
@@ -84,6 +85,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     at: float
     orchestrator: Holder | None
     jobs: dict[JobState, int]
+    codes: dict[str, int]
     running: tuple[Running, ...]
     last_run: LastRun | None
     problems: tuple[str, ...] = ()
@@ -98,6 +100,7 @@ def read_status(settings: Settings, clock: Clock) -> Status:
     holder = OrchestratorLock(settings.state_dir, clock).holder()
     path = settings.state_dir / "queue.db"
     counts: dict[JobState, int] = {}
+    codes: dict[str, int] = {}
     attempts: list[AttemptRecord] = []
     steps: dict[str, tuple[int, int]] = {}
     begun: tuple[int, float] | None = None
@@ -105,6 +108,7 @@ def read_status(settings: Settings, clock: Clock) -> Status:
         queue = SqliteQueue(path, read_only=True)
         try:
             counts = {state: number for state, number in queue.counts().items() if number}
+            codes = dict(queue.codes())
             attempts = queue.open_attempts()
             begun = queue.latest_run()
             for attempt in attempts:
@@ -128,6 +132,7 @@ def read_status(settings: Settings, clock: Clock) -> Status:
         at=clock.now(),
         orchestrator=holder,
         jobs=counts,
+        codes=codes,
         running=tuple(
             _running(attempt, places.get(attempt.nonce, ("", "")), steps[attempt.nonce]) for attempt in attempts
         ),

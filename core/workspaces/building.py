@@ -81,6 +81,12 @@ def build(workspace: Path, made: Marker, order: Order) -> Built:
     return Built(marker=made, receipt=receipt, digests=digests)
 
 
+def discard(workspace: Path) -> None:
+    """Remove a clone's directory, whole, half made or half removed; one that is gone already is fine."""
+    removal.workspace(workspace.with_name(f"{NEW}{workspace.name}"), workspace.parent)
+    removal.workspace(workspace, workspace.parent)
+
+
 def refill(workspace: Path, order: Order) -> tuple[Receipt, dict[str, str]]:
     """Replace the browser data of a clone by a new copy of the base profile; if that fails it is as it was.
 

@@ -27,7 +27,7 @@ from core.domain.lifecycle import (
 )
 from core.domain.verification import ProfileType
 from core.errors import BadArgument, OstlerError, WorkspaceError
-from core.workspaces import live, marker, removal
+from core.workspaces import building, live, marker
 from core.workspaces.errors import ProfileCleanupError, ProfileCreationError
 from core.workspaces.making import Clone, Maker, why
 from core.workspaces.worker_profile import WorkerProfile
@@ -208,7 +208,7 @@ def _destroy(profile: WorkerProfile, root: Path | None) -> None:
     if profile.state is not WorkspaceState.CLEANUP:
         profile.state = advance(WORKSPACE, profile.state, WorkspaceEvent.RELEASED)
     if root is not None:
-        removal.workspace(root, root.parent)
+        building.discard(root)
     profile.state = advance(WORKSPACE, profile.state, WorkspaceEvent.REMOVED)
 
 

@@ -12,7 +12,7 @@ import os
 import secrets
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import msgspec
 import structlog
@@ -27,7 +27,7 @@ from core.errors import (
     WorkspaceCorrupt,
     WorkspaceError,
 )
-from core.workspaces import ahead, clone, filling, live, manifest, marker, removal, scratch, skip, swap, verify
+from core.workspaces import ahead, clone, filling, live, manifest, marker, places, removal, scratch, skip, swap, verify
 from core.workspaces import version as versions
 from core.workspaces.marker import Marker
 from core.workspaces.port import Receipt, Workspace
@@ -35,12 +35,27 @@ from core.workspaces.port import Receipt, Workspace
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+P = ParamSpec("P")
+T = TypeVar("T")
 USER_DATA = "user-data"
 BROWSER_PROFILE = "browser_profile"
 _NEW = ".new-"
 _SHOWN = 5
 log = structlog.get_logger(__name__)
 _REUSABLE = frozenset({WorkspaceState.VERIFIED, WorkspaceState.IN_USE})
+
+
+def _of_host(method: Callable[P, T]) -> Callable[P, T]:
+    """Let what the system refuses, and nothing here foresees, name the file as every write does."""
+
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return method(*args, **kwargs)
+        except OSError as exc:
+            raise durable.write_failed(Path(exc.filename or "browser data"), exc) from exc
+
+    return call
 
 
 class FileWorkspaces:
@@ -61,6 +76,7 @@ class FileWorkspaces:
         """Return where the browser of this holder will run, before anything exists."""
         return self._path(profile_id, fence) / USER_DATA
 
+    @_of_host
     def acquire(self, profile_id: str, fence: int, *, template: Path | None) -> Workspace:
         """Give a verified workspace; see the port.
 
@@ -86,6 +102,7 @@ class FileWorkspaces:
             removal.workspace(path, self._root)
         return taken or self._build(profile_id, fence, template, rebuilt=False)
 
+    @_of_host
     def throwaway(self, profile_id: str, fence: int, *, template: Path | None) -> Workspace:
         """Give a copy to be looked at and discarded; see the port.
 
@@ -97,6 +114,7 @@ class FileWorkspaces:
         swap.recover(self._saved(profile_id), self._remove_in_profile(profile_id))
         return self._build(profile_id, fence, template, rebuilt=False, throwaway=True)
 
+    @_of_host
     def rebuild(self, workspace: Workspace, *, template: Path | None) -> Workspace:
         """Throw the copy away and clone again, for a browser that found it unusable."""
         self._refuse_live(workspace)
@@ -121,6 +139,7 @@ class FileWorkspaces:
         ahead.mark(self._saved(workspace.profile_id))
         marker.write(workspace.root, msgspec.structs.replace(found, rebuilt=False, browser=(browser, version)))
 
+    @_of_host
     def save_back(self, workspace: Workspace) -> Receipt:
         """Make its browser data the profile's, after the browser was closed cleanly; the workspace is used up.
 
@@ -145,6 +164,7 @@ class FileWorkspaces:
         seconds = time.monotonic() - began
         return Receipt(source="profile", files=files, bytes=size, skipped=skipped, seconds=seconds)
 
+    @_of_host
     def snapshot(self, workspace: Workspace) -> Receipt:
         """Make a copy of its browser data the profile's, while no browser runs in it; the workspace stays.
 
@@ -198,7 +218,7 @@ class FileWorkspaces:
             removal.temp_dir(path)
             removed.append(path.name)
         self._recover_swaps()
-        return removed
+        return removed + places.at(self._state_dir / places.CLONES).sweep()
 
     def _recover_swaps(self) -> None:
         if not self._profiles.is_dir():
@@ -258,7 +278,7 @@ class FileWorkspaces:
                 marker.write(hidden, made)
                 receipt = self._fill(hidden / USER_DATA, source, kind)
                 made = made.after(WorkspaceEvent.CLONED)
-                findings = _changed(hidden / USER_DATA) if kind == "profile" else []
+                findings = _changed(hidden / USER_DATA, source) if kind == "profile" else []
                 clone.forget_crash(hidden / USER_DATA)
                 findings += verify.findings(hidden / USER_DATA)
                 if not findings:
@@ -373,8 +393,8 @@ def _profile_of(name: str) -> str:
     return plain.rpartition("-")[0]
 
 
-def _changed(data: Path) -> list[str]:
-    """Say what in a profile's own data is not what was saved, the first few of it."""
-    changed = manifest.differences(data) or []
+def _changed(data: Path, source: Path | None) -> list[str]:
+    """Say what in a copy of a profile's own data is not what was saved, the first few of it."""
+    changed = manifest.differences(data, source=source) or []
     more = [f"and {len(changed) - _SHOWN} more"] if len(changed) > _SHOWN else []
     return [*map(str, changed[:_SHOWN]), *more]

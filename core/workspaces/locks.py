@@ -36,6 +36,10 @@ class Lock:
         self._descriptor = descriptor
         _held.add(self)
 
+    def __del__(self) -> None:
+        # a signal may come between taking it and writing down who has it
+        self.release()
+
     def release(self) -> None:
         """Let go; the file stays."""
         descriptor, self._descriptor = self._descriptor, -1

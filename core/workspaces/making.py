@@ -23,7 +23,7 @@ from core.errors import (
     TooLarge,
     WorkspaceCorrupt,
 )
-from core.workspaces import building, filling, removal
+from core.workspaces import building, filling
 from core.workspaces.errors import (
     BaseProfileUnreadable,
     CopyStopped,
@@ -168,9 +168,9 @@ class Maker:
                 errors.append(error)
                 _log.warning("clone_failed", worker=clone.worker_id, place=str(where.root), reason=error.reason)
             except BaseException:
-                # a signal's exception may come after the clone got its name
+                # a signal's exception may come between any two lines
                 if clone.root is not None:
-                    removal.workspace(clone.root, clone.root.parent)
+                    building.discard(clone.root)
                 clone.let_go()
                 raise
             else:

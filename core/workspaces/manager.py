@@ -23,7 +23,7 @@ from core.domain.lifecycle import WorkspaceEvent, WorkspaceState
 from core.domain.verification import ProfileType, VerificationConfig
 from core.errors import BadArgument
 from core.venv import CHECKOUT
-from core.workspaces import base_profile
+from core.workspaces import base_profile, places
 from core.workspaces.clones import Clones
 from core.workspaces.errors import (
     BaseProfileMissing,
@@ -34,7 +34,6 @@ from core.workspaces.errors import (
 )
 from core.workspaces.making import Limits
 from core.workspaces.monitoring import Monitor
-from core.workspaces.places import Places, fallback, place
 from core.workspaces.verifier import Verifier
 from core.workspaces.worker_profile import WorkerProfile, check_worker_id
 
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
     from core.workspaces.checks import Driver
     from core.workspaces.making import Clone
 
-CLONES = "clones"
 MOST_PROFILES = 16
 _BASE_WORKER = 1
 _MEGABYTE = 1024 * 1024
@@ -106,7 +104,7 @@ class WorkspaceManager:
             if not number > 0:
                 raise BadArgument(name, expected="more than 0", found=number)
         self.base_profile_path = _checked_base(base_profile_path)
-        self.temp_directory = Path(temp_directory or CHECKOUT / "state" / CLONES).expanduser().resolve()
+        self.temp_directory = Path(temp_directory or CHECKOUT / "state" / places.CLONES).expanduser().resolve()
         self.max_profiles = max_profiles
         self.max_concurrent_clones = max_concurrent_clones
         self.clone_timeout = clone_timeout
@@ -121,7 +119,7 @@ class WorkspaceManager:
         )
         self._monitor = Monitor(limits.bytes, self._clock)
         self._clones = Clones(
-            Places([place(self.temp_directory), fallback(self.temp_directory)]),
+            places.at(self.temp_directory),
             self.base_profile_path,
             limits,
             keep=not cleanup_on_exit,

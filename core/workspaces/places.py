@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 USER_DATA = "user-data"
 NEW = ".new-"
+CLONES = "clones"
+"""Below a state directory, unless a manager was told otherwise."""
+
 _LOCKS = ".locks"
 _PATIENCE = 30.0
 _log = structlog.get_logger()
@@ -68,7 +71,9 @@ class Place:
         return sorted(
             path
             for path in self.root.iterdir()
-            if path.is_dir() and not path.is_symlink() and (marker.is_marked(path) or path.name.startswith(NEW))
+            if path.is_dir()
+            and not path.is_symlink()
+            and (marker.is_marked(path) or path.name.startswith((NEW, removal.GONE)))
         )
 
 
@@ -81,6 +86,11 @@ def fallback(root: Path) -> Place:
     """Return the root below the system's temporary directory that belongs to another root."""
     path = scratch.beside(root)
     return Place(path.resolve(), lambda _resolved: scratch.create(path))
+
+
+def at(root: Path) -> Places:
+    """Return the places of those who prefer this root."""
+    return Places([place(root), fallback(root)])
 
 
 class Places:

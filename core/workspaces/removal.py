@@ -40,15 +40,12 @@ def workspace(path: Path, root: Path) -> None:
     if path.parent != root or path.resolve() != path:
         raise OutsideRoot(path, root)
     if not path.exists():
+        # a signal may have interrupted an earlier call, after the name was gone
+        for gone in root.glob(f"{GONE}{path.name}.*"):
+            workspace(gone, root)
         return
     if not marker.is_marked(path):
-        # a kill came between the directory and its marker, or after it: then nothing else is inside
-        for begun in path.glob(f".{marker.NAME}.*"):
-            begun.unlink(missing_ok=True)
-        try:
-            path.rmdir()
-        except OSError as exc:
-            raise OutsideRoot(path, root) from exc
+        _unmarked(path, root)
         return
     found = marker.read(path)
     gone = path
@@ -62,6 +59,16 @@ def workspace(path: Path, root: Path) -> None:
             _remove(child)
     _remove(gone / marker.NAME)
     _remove(gone)
+
+
+def _unmarked(path: Path, root: Path) -> None:
+    """Remove what a kill left between a directory and its marker, or after it: then nothing else is inside."""
+    for begun in path.glob(f".{marker.NAME}.*"):
+        begun.unlink(missing_ok=True)
+    try:
+        path.rmdir()
+    except OSError as exc:
+        raise OutsideRoot(path, root) from exc
 
 
 def temp_dir(path: Path) -> None:

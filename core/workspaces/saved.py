@@ -74,7 +74,7 @@ def look(root: Path) -> Saved | None:
 
 
 def receive(root: Path, browser: tuple[str, str] | None, *, behind: bool) -> None:
-    """Make browser data that was unpacked into ``root`` the saved data of the profile it is in, durably.
+    """Make browser data that was unpacked into ``root`` the saved data of the profile it is in.
 
     Args:
         root: the ``browser_profile`` of a profile that is being made.
@@ -83,7 +83,7 @@ def receive(root: Path, browser: tuple[str, str] | None, *, behind: bool) -> Non
 
     Raises:
         WorkspaceCorrupt: it is damaged.
-        DurableWriteFailed, OSError: the disk did not take it.
+        DurableWriteFailed, WorkspaceError: the disk did not take it.
     """
     found = verify.findings(root)
     if found:
@@ -93,4 +93,3 @@ def receive(root: Path, browser: tuple[str, str] | None, *, behind: bool) -> Non
     manifest.write(root, afresh=True)
     if behind:
         ahead.mark(root)
-    swap.sync_file_system(root)

@@ -8,7 +8,8 @@ import stat
 import tempfile
 from pathlib import Path
 
-from core.errors import WorkspaceError
+from core import durable
+from core.errors import HostFailed, WorkspaceError
 
 LONGEST = 59
 """Bytes: what Chromium appends has 45."""
@@ -35,11 +36,15 @@ def create(path: Path) -> None:
 
     Raises:
         WorkspaceError: somebody else owns a directory on the way.
+        DurableWriteFailed: it could not be made.
     """
     base = _base()
-    if path.parent == base:
-        _own(base)
-    path.mkdir(mode=0o700, exist_ok=True)
+    try:
+        if path.parent == base:
+            _own(base)
+        path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as exc:
+        raise durable.write_failed(path, exc) from exc
     _check(path)
 
 
@@ -65,7 +70,11 @@ def is_ours(path: Path) -> bool:
 
 
 def _base() -> Path:
-    return Path(tempfile.gettempdir()) / f"ostler-{_uid()}"
+    try:
+        system = tempfile.gettempdir()
+    except FileNotFoundError as exc:
+        raise HostFailed("no temporary directory can be written to; make room there, or set TMPDIR to another") from exc
+    return Path(system) / f"ostler-{_uid()}"
 
 
 def _uid() -> int:

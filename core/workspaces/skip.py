@@ -34,6 +34,8 @@ def directory(parts: tuple[str, ...], *, service_workers: bool) -> bool:
     if len(parts) > _DEPTH_OF_PROFILES:
         return False
     name = parts[-1]
+    if len(parts) == 1 and name in OURS:
+        return True
     if name == SERVICE_WORKERS and not service_workers:
         return True
     return any(fnmatchcase(name, pattern) for pattern in CACHE_DIRECTORIES)

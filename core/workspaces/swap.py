@@ -127,7 +127,8 @@ def damage(target: Path) -> list[str]:
     except StateCorrupt as exc:
         wrong.append(str(exc))
     try:
-        token(target)
+        if target.is_dir():
+            token(target)
     except StateCorrupt as exc:
         wrong.append(str(exc))
     return wrong

@@ -173,6 +173,8 @@ def of_json(path: Path, root: Path) -> list[str]:
 
 def _of_leveldb(directory: Path, files: list[str], relative: str) -> list[str]:
     if "CURRENT" not in files:
+        if os.path.lexists(directory / "CURRENT"):
+            return [f"{relative}/CURRENT: no file"]
         # a kill while a store was being created leaves a manifest without CURRENT, which LevelDB starts over by itself
         tables = any(name.endswith((".ldb", ".sst")) for name in files)
         manifest = any(name.startswith("MANIFEST-") for name in files)
@@ -181,7 +183,7 @@ def _of_leveldb(directory: Path, files: list[str], relative: str) -> list[str]:
         named = durable.bytes_of(directory / "CURRENT") or b""
     except OSError as exc:
         return [f"{relative}/CURRENT: {exc.strerror or exc}"]
-    manifest_name = named.removesuffix(b"\n").decode("ascii", "replace")
+    manifest_name = ascii(named.removesuffix(b"\n").decode("latin-1"))[1:-1]
     if not named.endswith(b"\n") or not manifest_name.startswith("MANIFEST-"):
         return [f"{relative}/CURRENT: names no manifest"]
     if manifest_name not in files or not _size(directory / manifest_name):

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
+import structlog
+
 from core.domain.verification import Failure, MethodResult, VerificationStatus, recover
 from core.workspaces.errors import VerificationError, VerificationTimeoutException
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from core.clock import Clock
     from core.domain.verification import RetryConfig, VerificationMethod
 
+_log = structlog.get_logger()
 Check = Callable[[threading.Event], None]
 
 
@@ -95,6 +98,7 @@ def verify(
                         error=exc.reason,
                         failure=exc.failure,
                     )
+                _log.info("verification_tried_again", worker=worker_id, method=str(method), reason=exc.reason)
                 timeout *= todo.more_time
                 if exc.failure is not Failure.TIMED_OUT:
                     attempt = None

@@ -19,7 +19,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 import pyotp
 
-from workers.steps import Flow, by_label, by_role, by_test_id, by_text, css
+from workers.steps import Flow, by_label, by_role, by_test_id, by_text, css, needs_person
 
 if TYPE_CHECKING:
     from playwright.async_api import Locator, Response
@@ -46,6 +46,7 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
         slow: milliseconds that the site is to wait before each request of this job.
         fail: share of this job's requests that the site is to answer with an error.
         drop: share of this job's connections that the site is to break.
+        second_step: who knows the code of the second step: the flow itself, or a person who is asked for it.
     """
 
     port: int | None = None
@@ -55,6 +56,7 @@ class Params(msgspec.Struct, forbid_unknown_fields=True):
     slow: float | None = None
     fail: float | None = None
     drop: float | None = None
+    second_step: Literal["own", "person"] = "own"
 
 
 flow = Flow("demo", params=Params, commit="cookies")
@@ -240,11 +242,21 @@ async def sign_in_with_code(ctx: Context) -> bool:
     await fill(ctx, "Password", ctx.identity.password)
     await press(ctx, "Sign in", shows=f"{SIGNED_IN_OR_NOT}, {CODE_FIELD}")
     if await ctx.page.locator(CODE_FIELD).count():
-        if not ctx.identity.two_fa_secret:
+        code = code_of(ctx)
+        if code is None:
             return False
-        await fill(ctx, "Code", pyotp.TOTP(ctx.identity.two_fa_secret).now())
+        await fill(ctx, "Code", code)
         await press(ctx, "Continue", shows=SIGNED_IN_OR_NOT)
     return path_of(ctx) == "/me" and await login_state(ctx)
+
+
+def code_of(ctx: Context) -> str | None:
+    """Return the code of the second step; None if there is nobody to know it."""
+    if ctx.params.second_step == "person":
+        return ctx.answer("code") or needs_person(
+            "type the code that the authenticator app shows", code="needs_code", asks=["code"]
+        )
+    return pyotp.TOTP(ctx.identity.two_fa_secret).now() if ctx.identity.two_fa_secret else None
 
 
 # --- order -----------------------------------------------------------------------------------------------------------

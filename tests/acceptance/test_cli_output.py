@@ -5,21 +5,27 @@ that ``--json`` prints is as its published schema says.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jsonschema
 import msgspec
 import pytest
+from anyio.from_thread import start_blocking_portal
 
 from core.cli import main as cli
 from core.clock import SystemClock
+from core.control.port import Answer, ParkedJob, Pause, Request, RunView
+from core.control.socket import ControlSocket
 from core.domain import events as ev
+from core.domain.failure import Code
 from core.domain.lifecycle import JobEvent
 from core.domain.model import Counters, JobSpec
 from core.domain.retry import Decision
@@ -45,6 +51,7 @@ async def one(ctx): pass
 """
 SHOWN: dict[str, tuple[str, tuple[str, ...]]] = {
     "status": ("status", ()),
+    "ctl": ("ctl", ()),
     "report": ("report", ()),
     "queue add": ("queue-add", ("open", "another", "--flow", "evil.py")),
     "queue list": ("queue-list", ()),
@@ -58,6 +65,8 @@ SHOWN: dict[str, tuple[str, tuple[str, ...]]] = {
     "doctor": ("doctor", ()),
     "gc": ("gc", ("--dry-run",)),
     "config show": ("config-show", ()),
+    "config failures": ("config-failures", ()),
+    "explain": ("explain", (f"failed{EVIL}",)),
 }
 """Every command that knows ``--json``: name of its schema, and arguments that make it print much."""
 OTHERS = {
@@ -68,12 +77,14 @@ OTHERS = {
     "session reset": ("anna", "--step", "never"),
     "session show": ("nobody",),
     "queue cancel": (f"failed{EVIL}",),
+    "ctl pause": (),
+    "ctl drain": (),
 }
 """Others, and others' errors."""
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch) -> list[str]:
+def here(tmp_path, monkeypatch) -> Iterator[list[str]]:
     """A directory with a state where every text has escape codes in it; the arguments that name it."""
     state, logs = tmp_path / "state", tmp_path / "logs"
     logs.mkdir()
@@ -99,7 +110,13 @@ def here(tmp_path, monkeypatch) -> list[str]:
     for nonce in ("first", "second"):
         queue.claim(2.0, nonce)
         queue.record_go(nonce, fence=1, user_data_dir=None, now=2.0)
-    decision = Decision(event=JobEvent.GIVEN_UP, counters=Counters(failures=1), retry_at=None, reason=f"it said {EVIL}")
+    decision = Decision(
+        event=JobEvent.GIVEN_UP,
+        counters=Counters(failures=1),
+        retry_at=None,
+        reason=f"it said {EVIL}",
+        code=Code.UNKNOWN,
+    )
     queue.finish("first", decision, now=3.0, seconds=1.0, outcome=f"broke {EVIL}")
     queue.close()
     started = ev.StepStarted(at=2.5, profile_id="running", job=f"running{EVIL}", attempt=1, step=EVIL, try_=1)
@@ -110,13 +127,35 @@ def here(tmp_path, monkeypatch) -> list[str]:
     odd = os.fsencode(state / "artifacts" / "anna" / EVIL) + b"\xff"
     Path(os.fsdecode(odd)).mkdir(parents=True)
     os.utime(odd, (1.0, 1.0))
-    return ["--state-dir", str(state), "--log-dir", str(logs)]
+    with under_way(state):
+        yield ["--state-dir", str(state), "--log-dir", str(logs)]
+
+
+@contextlib.contextmanager
+def under_way(state: Path) -> Iterator[None]:
+    """Answer at a state directory's control socket as a run would that has all of this to say."""
+    parked = ParkedJob(job=f"j{EVIL}", profile_id="anna", step=EVIL, why=EVIL, since=1.0, asks=(EVIL,))
+    view = RunView(
+        max_concurrent=2, running=(EVIL,), prepared=(EVIL,), parked=(parked,), held=(EVIL,), stopping="drain"
+    )
+
+    def answer(request: Request) -> Answer:
+        return Answer(run=view, done=EVIL, problem=EVIL if isinstance(request, Pause) else "")
+
+    with start_blocking_portal() as portal:
+        serving = portal.start_task_soon(ControlSocket(state).serve, answer)
+        end = time.monotonic() + 30
+        while not (state / "control.sock").exists():
+            assert time.monotonic() < end and not serving.done()
+            time.sleep(0.01)
+        yield
+        serving.cancel()
 
 
 def commands(parser: argparse.ArgumentParser, name: str = "") -> Iterator[tuple[str, argparse.ArgumentParser]]:
     """Yield every command that can be typed, with its grammar."""
     groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    if not groups:
+    if parser.get_default("run") is not None:
         yield name, parser
     for group in groups:
         for word, below in group.choices.items():
@@ -149,7 +188,7 @@ def test_json_is_as_its_schema_says(here, capsys, name):
     jsonschema.validate(value, rules)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate([], rules)
-    if name not in ("queue add", "doctor"):
+    if name not in ("queue add", "doctor", "config failures"):
         assert "\\u202e" in found.out
 
 
@@ -267,6 +306,10 @@ def test_a_run_by_hand_needs_no_log(tmp_path):
     assert first.returncode == 0, first.stderr
     assert f"{tmp_path / 'logs' / 'anna.log'} cannot be followed: Is a directory\n" in first.stdout
     (tmp_path / "logs" / "anna.log").rmdir()
-    second = subprocess.run([*command, *here, "--from", EVIL], capture_output=True, text=True, check=False, timeout=60)
+    log = tmp_path / "logs" / "anna.log"
+    taken = f"import os; os.rename({str(log)!r}, {str(log)!r} + 'x'); os.mkdir({str(log)!r})"
+    flow.write_text(flow.read_text("utf-8").replace("print(", f"{taken}; print("), "utf-8")
+    second = subprocess.run([*command, *here, "--from", "one"], capture_output=True, text=True, check=False, timeout=60)
     assert second.returncode == 0, second.stderr
+    assert f"{log} cannot be followed: Is a directory\n" in second.stdout
     assert harmless(first.stdout + second.stdout + second.stderr)

@@ -11,12 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from core.clock import SystemClock
-from core.profiles.lock import FileProfileLocks
 from core.profiles.store import FileProfileStore
+from core.workspaces import live
 from tests.profiles import SECRETS, make_profile
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+
+HOLD = """import fcntl, sys
+file = open(sys.argv[1], "r+")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()"""
 
 
 @pytest.fixture
@@ -86,11 +91,11 @@ def test_as_json(ostler, tmp_path: Path):
 
 
 def test_what_goes_wrong_has_a_code_and_a_line(ostler, tmp_path: Path):
-    """A wrong ID, a file that is there, a file that is none: 2. A profile in use: 5, naming the holder. Damage: 3."""
+    """A wrong ID, a file that is there, a file that is none: 2. Data in use: 5, naming the holder. Damage: 3."""
     (tmp_path / "there.zip").write_text("no ZIP")
     for arguments, said in (
         (("export", "../anna", "x.zip"), "ID: expected 1 to 32 of A-Z"),
-        (("export", "nobody", "x.zip"), "expected a profile, found 'nobody'"),
+        (("export", "nobody", "x.zip"), "there is no profile 'nobody'"),
         (("export", "anna", "there.zip"), "--overwrite"),
         (("import", "there.zip"), "there.zip: expected a whole ZIP file"),
         (("import", "missing.zip"), "missing.zip: expected an archive"),
@@ -98,10 +103,14 @@ def test_what_goes_wrong_has_a_code_and_a_line(ostler, tmp_path: Path):
         done = ostler(*arguments)
         assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
         assert said in done.stderr
-    with FileProfileLocks(tmp_path / "here", SystemClock()).hold("anna", "worker"):
+    lock = tmp_path / "here/profiles/anna/browser_profile" / live.LEVELDB_LOCK
+    lock.touch()
+    with subprocess.Popen([sys.executable, "-c", HOLD, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as browser:
+        assert browser.stdout.readline() == b"held\n"
         done = ostler("export", "anna", "x.zip")
+        browser.stdin.close()
     assert done.returncode == 5
-    assert f"held by worker, pid {os.getpid()}" in done.stderr
+    assert f"is locked by pid {browser.pid}" in done.stderr
     (tmp_path / "here/profiles/anna/browser_profile/Default/Preferences").write_text("{torn")
     done = ostler("export", "anna", "x.zip")
     assert (done.returncode, "Default/Preferences: not JSON" in done.stderr) == (3, True)

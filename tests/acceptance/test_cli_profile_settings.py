@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -121,7 +122,7 @@ def test_a_secret_on_the_command_line_is_refused(ostler, metadata, assignment: s
     ("arguments", "said"),
     [
         (("set", "anna", "locale=de DE"), "locale: expected a language tag"),
-        (("set", "nobody", "locale=de-DE"), "ID: expected a profile, found 'nobody'"),
+        (("set", "nobody", "locale=de-DE"), "there is no profile 'nobody'"),
         (("set", "../a", "locale=de-DE"), "ID: expected 1 to 32"),
         (("set", "anna", "locale"), "--from: expected env:NAME"),
         (("set", "anna", "proxy", "locale=de-DE", "--from", "-"), "--from: expected one NAME without a value"),
@@ -138,12 +139,17 @@ def test_what_is_wrong_is_said_in_a_line(ostler, metadata, arguments: tuple[str,
     assert metadata() == before
 
 
-def test_a_profile_at_work_is_left_alone(ostler, metadata, state_dir: Path):
-    """What a run will write at its end must not undo it: 5, naming the holder."""
+def test_a_profile_at_work_is_waited_for(ostler, metadata, state_dir: Path):
+    """What a run will write at its end must not undo it: it is set once the run is over."""
     with FileProfileLocks(state_dir, SystemClock()).hold("anna", "worker"):
-        done = ostler("set", "anna", "locale=de-DE")
-    assert done.returncode == 5
-    assert "held by worker" in done.stderr
+        waiting = threading.Thread(target=ostler, args=("set", "anna", "locale=de-DE"))
+        waiting.start()
+        waiting.join(2)
+        assert waiting.is_alive()
+        store = FileProfileStore(state_dir)
+        store.update("anna", lambda run: setattr(run, "generation", 3))
+    waiting.join(60)
+    assert (metadata().locale, metadata().generation) == ("de-DE", 3)
 
 
 def test_fields_of_others_stay(ostler, state_dir: Path):

@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 
 from core.cli import main as cli
+from core.domain.failure import Code
 from core.domain.lifecycle import JobEvent
 from core.domain.model import Counters
 from core.domain.retry import Decision
@@ -109,12 +110,13 @@ def specs(path: Path) -> list[Any]:
         return list(read_feed(str(path), stdin=nothing, cwd=path.parent, defaults=FeedDefaults()))
 
 
-def fail(queue: SqliteQueue, name: str, reason: str) -> None:
+def fail(queue: SqliteQueue, name: str, reason: str, code: Code = Code.STEP_TIMEOUT) -> None:
     claim = queue.claim(2.0, name)
     assert claim is not None
     assert claim.job.spec.id == name
     queue.record_go(name, fence=1, user_data_dir=None, now=3.0)
-    failed = Decision(event=JobEvent.GIVEN_UP, counters=Counters(attempts=1, failures=1), reason=reason)
+    counters = Counters(attempts=1, failures=1, codes={code: 1})
+    failed = Decision(event=JobEvent.GIVEN_UP, counters=counters, reason=reason, code=code)
     queue.finish(name, failed, now=8.5, seconds=5.5, outcome="step failed")
 
 
@@ -137,6 +139,10 @@ def test_list_and_show(fleet, ostler):
         (["--reason", "TIMED OUT"], ["anna"]),
         (["--flow", "quick.py", "--state", "queued"], ["anton", "bert"]),
         (["--flow", "other.py"], []),
+        (["--code", "step_timeout,site_down"], ["anna"]),
+        (["--class", "timeout", "--class", "network"], ["anna"]),
+        (["--class", "network"], []),
+        (["--class", "timeout", "--code", "site_slow"], []),
     ):
         listed = as_json(ostler("queue", "list", "--json", *given))
         assert [job["id"] for job in listed["jobs"]] == wanted
@@ -152,6 +158,9 @@ def test_list_and_show(fleet, ostler):
             "seconds": 5.5,
             "outcome": "step failed",
             "fence": 1,
+            "generation": 1,
+            "code": "step_timeout",
+            "reason": "step pay:\ntimed out \x1b[31m",
         }
     ]
     assert ostler("queue", "show", "nobody") == (2, "", "ostler: no job 'nobody' in the queue\n")
@@ -181,7 +190,8 @@ def test_retry_by_name_and_by_state(fleet, ostler):
     queue.close()
     assert ostler("queue", "retry", "anna", "carl")[0] == 2
     assert ostler("queue", "retry", "--reason", "timed")[:2] == (0, "1 queued again\nanna\n")
-    assert as_json(ostler("queue", "retry", "--state", "failed", "--json")) == {"changed": ["bert"]}
+    assert ostler("queue", "retry", "--class", "network")[:2] == (0, "0 queued again\n")
+    assert as_json(ostler("queue", "retry", "--class", "timeout", "--json")) == {"changed": ["bert"]}
     assert fleet.query("SELECT id, state, generation FROM jobs") == [
         ("anna", "queued", 2), ("bert", "queued", 2), ("carl", "queued", 1),
     ]  # fmt: skip
@@ -238,6 +248,8 @@ def test_what_is_json_is_as_its_schema_says(fleet, ostler):
         (["add", "--from", "none.json"], "expected a queue file, found nothing there"),
         (["list", "--state", "broken"], "--state: expected states among queued, prepared"),
         (["list", "--limit", "-1"], "--limit: expected a whole number from 0"),
+        (["list", "--code", "timeout"], "--code: expected a code of docs/failures.md, found 'timeout' (it is a type: --class takes those)"),
+        (["list", "--class", "netwrk"], "found 'netwrk' (did you mean network?)"),
         (["retry"], "expected job IDs, or a selection such as --state, found neither"),
         (["retry", "anna", "--state", "failed"], "found both"),
         (["retry", "--state", "running"], "--state: expected states among parked, done, quarantined, failed"),
@@ -260,9 +272,9 @@ def test_what_is_wrong_is_said_in_a_line(fleet, ostler, typed, said):
 
 def test_without_a_queue_it_says_so_and_makes_none(fleet, ostler):
     """Looking leaves no trace; adding makes the queue, which is private."""
-    code, _, err = ostler("queue", "list")
-    assert code == 2
-    assert "nothing was ever run or added there" in err
+    code, out, _ = ostler("queue", "list")
+    assert code == 0
+    assert "nothing was ever run or added" in out
     assert not fleet.state.exists()
     assert ostler("queue", "add", "nobody")[0] == 2
     assert not fleet.state.exists()

@@ -97,6 +97,35 @@ def test_failures_and_people_have_their_exit_codes(fleet: Fleet) -> None:
     assert fleet.leftovers() == []
 
 
+def test_failed_jobs_are_tried_again_by_class(fleet: Fleet) -> None:
+    """Only those of the class; without one all of them, in the form that it always had; mistakes launch nothing."""
+    queue = fleet.write_queue(["a", "b"], fail=["a"])
+    assert fleet.run(queue, *BRISK, "--retries", 0).returncode == 1
+    assert [(end["job"], end["code"]) for end in fleet.events("attempt_ended")].count(("a", "unknown")) == 1
+    assert fleet.query("SELECT id, state, code, codes FROM jobs WHERE id = 'a'") == [
+        ("a", "failed", "unknown", '{"unknown":1}')
+    ]
+    for wrong, said in (
+        (("--retry-failed", "netwrk"), "found 'netwrk' (did you mean network?)"),
+        (
+            ("--retries", 1, "--max-attempts", 2),
+            "retries: expected --retries or --max-attempts, which is one more, found both",
+        ),
+    ):
+        refused = fleet.run(queue, *BRISK, *wrong)
+        assert (refused.returncode, said in refused.stderr) == (2, True), refused.stderr
+    queue = fleet.write_queue(["a", "b"])
+    assert fleet.run(queue, *BRISK, "--retry-failed", "network").returncode == 1
+    assert len(fleet.events("attempt_ended")) == 2
+    assert fleet.run(*BRISK, "--retry-failed", "unknown,timeout", queue).returncode == 0
+    assert fleet.query("SELECT state, code, codes FROM jobs WHERE id = 'a'") == [("done", "", "{}")]
+    queue = fleet.write_queue(["a", "b", "c"], fail=["c"])
+    assert fleet.run(queue, *BRISK, "--retries", 0).returncode == 1
+    fleet.write_queue(["a", "b", "c"])
+    assert fleet.run(*BRISK, "--retry-failed", queue).returncode == 0
+    assert fleet.leftovers() == []
+
+
 def test_two_signals_drain_and_then_stop(fleet: Fleet) -> None:
     """The first ^C lets running jobs end and starts no more; the second ends them; exit 6; the next run finishes."""
     queue = fleet.write_queue(IDS, seconds=60)

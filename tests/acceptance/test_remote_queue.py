@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.certificates import Authority
 from tests.fleet import BRISK, FLOWS, Fleet
 from tests.server import QueueServer
 
@@ -67,6 +68,27 @@ def test_a_queue_on_a_server_is_run_and_followed(fleet, server):
     assert fleet.leftovers() == []
 
 
+def test_a_queue_is_run_over_tls_if_its_server_can_be_trusted(fleet, tmp_path, monkeypatch):
+    """With an authority of one's own; without it nothing is launched, and the token is not sent."""
+    authority = Authority(tmp_path / "authority")
+    server = QueueServer(authority.context("DNS:localhost,IP:127.0.0.1"))
+    try:
+        server.answers["/queue.json"] = queue(fleet, "anna")
+        refused = fleet.run(*BRISK, server.url())
+        assert refused.returncode == 2
+        assert (
+            "expected a certificate that can be trusted, found unable to get local issuer certificate" in refused.stderr
+        )
+        assert not fleet.state.exists()
+        assert server.asked == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+        assert fleet.run(*BRISK, server.url()).returncode == 0
+        assert {name for name, _ in fleet.effects()} == {"anna"}
+        assert server.asked[0][1]["Authorization"] == f"Bearer {TOKEN}"
+    finally:
+        server.close()
+
+
 def test_a_queue_that_a_command_prints(fleet):
     """It is run like any other, and a second run has nothing to do."""
     (fleet.directory / "queue.txt").write_text(queue(fleet, "anna", "bert"), "utf-8")
@@ -88,8 +110,12 @@ def test_a_queue_that_a_command_prints(fleet):
         (["--queue-command", "false"], "--queue-command: expected a command that succeeds, found exit code 1"),
         (["--queue-command", "cat", "queue.json"], "expected a queue argument or --queue-command, found both"),
         (
+            ["--queue-command", "cat", "--max-concurrent", "0"],
+            "--max-concurrent: expected a whole number, 1 to 1000, found",
+        ),
+        (
             ["--queue-command", "cat", "--watch-interval", "0"],
-            "watch-interval: expected a number of seconds, 1 to 604800, found",
+            "--watch-interval: expected a number of seconds, 1 to 604800, found",
         ),
     ],
 )

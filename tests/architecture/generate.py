@@ -13,14 +13,21 @@ import msgspec
 
 from core.cli import profile_archive_shown, queue_shown
 from core.cli.config import ConfigReport
+from core.cli.config_failures import ShownPolicies
 from core.cli.flow_check import FlowReport
-from core.domain import events
+from core.control.port import RunView
+from core.domain import events, failure
 from core.domain.lifecycle import JOB, as_mermaid
 from core.domain.messages import FlowDescription
 from core.domain.model import JobState
+from core.domain.outcome import exit_code_of
+from core.domain.policy import POLICIES as POLICY
+from core.domain.policy import Cost
+from core.domain.retry import RetryPolicy
 from core.domain.session import Identity, SessionState
 from core.queue.feed_schema import feed_schema_text
 from core.upkeep.collection import Collection
+from core.upkeep.explanation import Explanation
 from core.upkeep.finding import CheckUp
 from core.upkeep.job_report import Report
 from core.upkeep.status import Status
@@ -28,8 +35,12 @@ from core.upkeep.status import Status
 CHECKOUT = Path(__file__).resolve().parents[2]
 README = CHECKOUT / "README.md"
 EVENTS = CHECKOUT / "docs" / "events.md"
+FAILURES = CHECKOUT / "docs" / "failures.md"
 SCHEMAS = {
+    "ctl": RunView,
+    "config-failures": ShownPolicies,
     "config-show": ConfigReport,
+    "explain": Explanation,
     "flow-check": FlowReport,
     "flow-show": FlowDescription,
     "doctor": CheckUp,
@@ -48,6 +59,8 @@ SCHEMAS = {
 FEED_SCHEMA = CHECKOUT / "docs" / "schemas" / "queue.schema.json"
 BEGIN = "<!-- job states: made by `make docs` from core/domain/lifecycle.py -->"
 END = "<!-- end of job states -->"
+CODES = ("<!-- codes: made by `make docs` from core/domain/failure.py -->", "<!-- end of codes -->")
+POLICIES = ("<!-- policies: made by `make docs` from core/domain/policy.py -->", "<!-- end of policies -->")
 _HEAD = """\
 # Events
 
@@ -88,11 +101,52 @@ def schema(name: str) -> str:
 
 def with_diagram(readme: str) -> str:
     """Return the README with the diagram of now between its markers."""
-    before, marker, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not marker or not end:
-        raise SystemExit(f"{README} has lost its markers {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n{diagram()}\n{END}{after}"
+    return _between(readme, BEGIN, END, diagram())
+
+
+def with_failures(page: str) -> str:
+    """Return ``docs/failures.md`` with the two tables of now between their markers."""
+    return _between(_between(page, *CODES, code_table()), *POLICIES, policy_table())
+
+
+def code_table() -> str:
+    """Return the table of codes."""
+    rows = [
+        f"| `{code}` | {one.type} | {one.severity} | {one.blame} | {one.says.replace('{where}', '')} "
+        f"| {one.do.replace('{profile}', 'the profile')} |"
+        for code, one in failure.FAILURES.items()
+    ]
+    head = [
+        "| code | type | severity | to be mended at | what happened | what to do |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    return "\n".join([*head, *rows])
+
+
+def policy_table() -> str:
+    """Return the table of policies, with the seconds that the default settings make of it."""
+    retry, rows = RetryPolicy(), []
+    for code, policy in POLICY.items():
+        rule = retry.rule(code)
+        once = policy.attempts == 1 or (policy.cost is Cost.NOTHING and policy.end is not JobState.WAITING)
+        delay = "-" if once else f"{rule.delay:g} s"
+        if not once and policy.factor > 1:
+            delay += f", then times {policy.factor:g} up to {rule.max_delay:g} s"
+        number = {Cost.ATTEMPT: "the job's", Cost.CRASH: "`poison_limit`", Cost.NOTHING: "-"}[policy.cost]
+        rows.append(
+            f"| `{code}` | {policy.cost} | {policy.attempts or number} | {delay} | {'-' if once else f'{policy.jitter:g}'} "
+            f"| {'yes' if policy.reclone else 'no'} | {policy.end} | {exit_code_of(code)} |"
+        )
+    head = ["| code | costs | at most | delay | jitter | new copy | then | exit code |", "|" + " --- |" * 8]
+    return "\n".join([*head, *rows])
+
+
+def _between(text: str, begin: str, end: str, made: str) -> str:
+    before, marker, rest = text.partition(begin)
+    _, closing, after = rest.partition(end)
+    if not marker or not closing:
+        raise SystemExit(f"the markers {begin} and {end} are lost")
+    return f"{before}{begin}\n{made}\n{end}{after}"
 
 
 def _type(hint: object) -> str:
@@ -115,6 +169,7 @@ def main() -> None:
     """Rewrite what is made."""
     README.write_text(with_diagram(README.read_text("utf-8")), "utf-8")
     EVENTS.write_text(event_table(), "utf-8")
+    FAILURES.write_text(with_failures(FAILURES.read_text("utf-8")), "utf-8")
     FEED_SCHEMA.write_text(feed_schema_text(), "utf-8")
     for name in SCHEMAS:
         schema_file(name).parent.mkdir(exist_ok=True)

@@ -44,6 +44,15 @@ def test_the_image_copies_and_starts_what_there_is():
         assert (CHECKOUT / program).is_file()
 
 
+def test_the_image_holds_nothing_of_a_fleet():
+    """Neither state, logs and settings of the checkout nor the queue that compose mounts."""
+    left_out = (DEPLOY / "Dockerfile.dockerignore").read_text("utf-8").splitlines()
+    assert {"state", "logs", "ostler.toml", ".venv", ".git", "docs/deploy/queue"} <= set(left_out)
+    assert "- ./queue:/queue:ro" in (DEPLOY / "compose.yaml").read_text("utf-8")
+    # a pattern without stars is a path from the checkout on: `state` leaves core/state in
+    assert not {"**/state", "**/logs", "*/state"} & set(left_out)
+
+
 def test_the_seccomp_profile_leaves_what_the_sandbox_needs():
     """JSON as Docker reads it, and no call of Chromium's namespace sandbox is denied."""
     profile = json.loads((DEPLOY / "seccomp.json").read_text("utf-8"))

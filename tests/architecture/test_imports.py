@@ -20,8 +20,7 @@ CONFINED = {
     "filelock": ("core/state/", "core/profiles/lock.py", "core/kernel_lock.py"),
     "sqlite3": ("core/queue/sqlite.py", "core/queue/database.py", "core/workspaces/verify.py"),
     "rich": ("core/console/",),
-    "tree_sitter": ("core/queue/", "core/settings_file.py"),
-    "tree_sitter_json": ("core/queue/",),
+    "tree_sitter": ("core/settings_file.py",),
     "tree_sitter_toml": ("core/settings_file.py",),
 }
 IMPURE = {"os", "io", "time", "random", "asyncio", "anyio", "socket", "subprocess", "pathlib", "structlog"}

@@ -32,6 +32,13 @@ def test_the_event_table_is_the_catalogue():
     assert (CHECKOUT / "docs" / "events.md").read_text("utf-8") == generate.event_table(), "type `make docs`"
 
 
+def test_the_tables_of_failures_are_those_of_the_code():
+    """Every code with its words, and what follows from it."""
+    page = generate.FAILURES.read_text("utf-8")
+    assert generate.with_failures(page) == page, "type `make docs`"
+    assert generate.with_failures(page.replace("| `site_down` |", "| `site_up` |")) == page
+
+
 @pytest.mark.parametrize("name", sorted(generate.SCHEMAS))
 def test_published_schemas_are_those_of_the_code(name):
     """What `--json` prints is what docs/schemas says."""

@@ -10,7 +10,7 @@ import time
 
 import msgspec
 
-from core.domain.messages import Go, Launch, Stop
+from core.domain.messages import Dismiss, Go, Launch, Resume, Stop, Yield
 from core.process import scripted
 from core.process.channel import CONTROL_VARIABLE, BlockingChannel, adopt, decode_down
 
@@ -54,6 +54,10 @@ for action in plan.actions:
             wait_for(*((Go,) if plan.ignore_stop else (Go, Stop)))
         case scripted.AwaitLaunch():
             wait_for(*((Launch,) if plan.ignore_stop else (Launch, Stop)))
+        case scripted.AwaitDecision():
+            wait_for(Resume, Dismiss)
+        case scripted.AwaitYield():
+            wait_for(Yield)
         case scripted.AwaitStop():
             wait_for(Stop)
         case scripted.CloseControl():

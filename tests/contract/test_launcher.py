@@ -28,9 +28,9 @@ from core.process.scripted import (
     Hang,
     Say,
     ScriptedLauncher,
-    ScriptedReaper,
     script,
 )
+from core.process.scripted_reaper import ScriptedReaper
 from core.process.tree import ProcessReaper
 from core.redaction import Redactor
 

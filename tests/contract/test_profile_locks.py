@@ -110,6 +110,14 @@ def child(state_dir, mode, *more):
             process.kill()
 
 
+def test_a_pipe_in_the_locks_place_keeps_nobody_waiting(state_dir):
+    """Looking who holds it would wait for the pipe's other end."""
+    path = state_dir / "locks" / "a.lock"
+    path.parent.mkdir()
+    os.mkfifo(path)
+    assert FileProfileLocks(state_dir, ManualClock()).holder("a") is None
+
+
 def test_the_record_for_people(state_dir):
     """The record names the process beyond its number, is private, and goes with the lock; so does an empty profile."""
     locks = FileProfileLocks(state_dir, ManualClock(1000.0))

@@ -131,6 +131,26 @@ def test_unknown_fields_are_kept(state_dir):
     assert "proxy" not in written
 
 
+def test_a_change_by_somebody_else_shows(state_dir):
+    """What a person edits, or a disk changes, is told from what Ostler wrote, whatever it is; the next write is Ostler's again."""
+    path = state_dir / "profiles" / "a" / "metadata.json"
+    store = FileProfileStore(state_dir)
+    metadata = store.ensure("a", NOW)
+    metadata.locale = "de-DE"
+    store.write(metadata)
+    assert not store.was_edited("a")
+    good = path.read_bytes()
+    path.write_bytes(good.replace(b"de-DE", b"de-DD"))
+    assert store.was_edited("a")
+    store.write(store.read("a"))
+    assert not store.was_edited("a")
+    # laid out differently, with a field of somebody's own; and written by nobody who counts
+    path.write_bytes(msgspec.json.encode({**msgspec.json.decode(good), "mine": [1]}))
+    assert store.was_edited("a")
+    path.write_bytes(b'{"profile_id": "a"}')
+    assert not store.was_edited("a")
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -134,7 +134,7 @@ def test_a_selector_that_changed_by_itself_is_damage(state_dir):
     cache.learn(*KEY, BY_CSS, profile_id="a", now=1.0)
     path = state_dir / ".selector_cache.json"
     path.write_bytes(path.read_bytes().replace(b"#send", b"#seno"))
-    assert (cache.get(*KEY), cache.damage()) == (None, "the checksum does not match")
+    assert (cache.get(*KEY), cache.damage()) == (None, f"{path} is damaged: the checksum does not match")
 
 
 def test_a_pipe_is_an_empty_cache(state_dir):
@@ -153,6 +153,7 @@ def test_a_newer_file_is_left_alone(state_dir):
     newer = b'{"schema":2,"entries":["of another form"]}'
     (state_dir / ".selector_cache.json").write_bytes(newer)
     cache = FileSelectorCache(state_dir)
+    assert "newer version" in cache.damage()
     assert cache.get(*KEY) is None
     cache.learn(*KEY, BY_CSS, profile_id="a", now=1.0)
     assert (state_dir / ".selector_cache.json").read_bytes() == newer

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from core.profiles import staging
+from core.profiles import ProfileManager, staging
 from core.profiles.archive_export import export
 from core.profiles.archive_import import import_
 from core.profiles.store import FileProfileStore
@@ -64,7 +64,7 @@ def is_whole(source: Path, state_dir: Path) -> bool:
 
 def check_import(archive: Path, state_dir: Path) -> bool:
     """Whether it is there once the lock was taken; nothing else is left, and another import works."""
-    with home_of(state_dir).locks.hold("anna", "test"):
+    with home_of(state_dir).locks.acquire("anna", what="test"):
         whole = is_whole(archive.parent / "source", state_dir)
     parts = {path.relative_to(state_dir).parts[0] for path in state_dir.rglob("*")}
     assert parts <= {"locks", "profiles", "sessions"}
@@ -93,7 +93,7 @@ def test_the_next_import_of_any_profile_cleans_up(archive: Path, tmp_path: Path)
     state_dir = tmp_path / "state"
     assert act("import", state_dir, archive, "kill", 20).returncode == -9
     assert staging.pending(state_dir) == ["anna"]
-    import_(home_of(state_dir), archive, "anna.zip", as_id="bert")
+    assert ProfileManager(state_dir).import_(archive, as_id="bert").profile_id == "bert"
     assert staging.pending(state_dir) == []
     assert not (state_dir / "profiles/anna").exists()
 

@@ -64,7 +64,7 @@ async def code_after(signs: Signs, page: Any, act: Awaitable[object]) -> Code | 
     try:
         await act
     except Exception as exc:  # noqa: BLE001 - whatever it is
-        return signs.explain(code_of(exc), page)
+        return signs.explain(code_of(exc), page).code
     return None
 
 

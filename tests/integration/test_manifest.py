@@ -214,6 +214,23 @@ def test_saved_data_has_its_manifest_and_copies_are_held_to_it(manager: FileWork
     flip(saved / "Default" / "Visited Links")
     with pytest.raises(WorkspaceCorrupt, match="Default/Visited Links: its content is not what was saved"):
         manager.acquire("anna", 3, template=None)
+    # what a person does who meant the change; the next save lists what is there
+    (saved / manifest.NAME).unlink()
+    manager.save_back(manager.acquire("anna", 3, template=None))
+    assert said(saved, deep=True) == []
+
+
+def test_a_copy_that_lost_its_times_is_read_and_not_refused(manager: FileWorkspaces, state_dir: Path):
+    """A state directory that was moved without the times of its files is as good as before."""
+    saved = state_dir / "profiles" / "anna" / "browser_profile"
+    first = manager.acquire("anna", 1, template=None)
+    (first.user_data_dir / "Visited Links").write_text("one")
+    manager.save_back(first)
+    os.utime(saved / "Visited Links")
+    second = manager.acquire("anna", 2, template=None)
+    assert second.receipt.source == "profile"
+    manager.save_back(second)
+    assert said(saved, deep=True) == []
 
 
 def test_only_the_first_few_differences_are_said(manager: FileWorkspaces, state_dir: Path):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
-import signal
+import socket
+import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +33,7 @@ from tests.server import QueueServer, redirect
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+CHILDREN = Path(__file__).parents[1] / "children"
 TOKEN = "s3cret-token"
 NO_NETRC = {"NETRC": "/nonexistent/netrc"}
 
@@ -68,6 +72,14 @@ def test_a_feed_is_fetched_once_and_then_asked_for_by_its_etag(server):
     assert server.sent == [200, 304, 200]
 
 
+def web_page(handler):
+    """Answer as what stands before a server does that wants to know who asks."""
+    handler.send_response(200)
+    handler.send_header("Content-Type", "text/html; charset=utf-8")
+    handler.end_headers()
+    handler.wfile.write(b"\n<!doctype html><title>Log in</title>")
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
@@ -77,6 +89,9 @@ def test_a_feed_is_fetched_once_and_then_asked_for_by_its_etag(server):
         (redirect("ftp://127.0.0.1/q"), "a redirect away from https, or to something that is no server"),
         (lambda handler: handler.wfile.write(b"nonsense\r\n\r\n"), "something that is not HTTP"),
         (lambda handler: handler.send_error(500, "boom"), "found 500 Internal Server Error"),
+        (lambda handler: handler.send_error(401), "found 401 Unauthorized (OSTLER_FEED_TOKEN has a bearer token, ~/.netrc"),
+        (lambda handler: handler.send_error(403), "found 403 Forbidden (OSTLER_FEED_TOKEN has a bearer token, ~/.netrc"),
+        (web_page, "expected a queue, found a web page, such as one to log in at"),
         (lambda handler: handler.send_response(304) or handler.end_headers(), "(304)"),
     ],
 )  # fmt: skip
@@ -222,20 +237,135 @@ def test_a_cut_answer_is_no_queue(server):
     assert "expected 10 bytes, as was announced, found 5" in refused(feed(server))
 
 
-def test_a_slow_server_is_given_up(server, monkeypatch):
-    """Without a byte for so long, and drop by drop beyond the limit of all of it."""
+def test_a_server_that_is_silent_is_given_up(server, monkeypatch):
+    """Without a byte for so long."""
     monkeypatch.setattr(http_feed, "SOCKET_LIMIT", 0.2)
     server.answers["/queue.json"] = lambda _: server.released.wait(20)
     assert "expected an answer, found nothing for 0.2 s" in refused(feed(server))
 
-    def drip(handler: Any) -> None:
-        handler.send_response(200)
-        handler.end_headers()
-        while not server.released.wait(0.05):
-            handler.wfile.write(b" ")
 
-    server.answers["/queue.json"] = drip
-    assert "expected all of it within 0.5 s" in refused(HttpFeed(server.url(), NO_NETRC, limit=0.5))
+class Dripping:
+    """A server that sends what it has byte by byte, without end, and notes when it was left."""
+
+    def __init__(self, *pieces: bytes, drop: bytes = b" ") -> None:
+        self._pieces = pieces
+        self._drop = drop
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.left = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def url(self, scheme: str = "http") -> str:
+        return f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}/queue.json"
+
+    def _serve(self) -> None:
+        connection, _ = self._listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(1000)
+            for piece in self._pieces:
+                connection.sendall(piece)
+            while True:
+                connection.sendall(self._drop)
+                time.sleep(0.02)
+        self.left.set()
+
+    def close(self) -> None:
+        self._thread.join(10)
+        self._listener.close()
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+DRIPS = {
+    "a status": Dripping,
+    "a head": lambda: Dripping(OK, b"X: ", drop=b"x"),
+    "heads": lambda: Dripping(OK, drop=b"X: y\r\n"),
+    "one continue after the other": lambda: Dripping(drop=b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "a body": lambda: Dripping(OK, b"Content-Length: 100000\r\n\r\n"),
+    "a body without length": lambda: Dripping(OK, b"\r\n"),
+    "a size of a chunk": lambda: Dripping(OK, b"Transfer-Encoding: chunked\r\n\r\n", drop=b"0"),
+    "chunks": lambda: Dripping(OK, b"Transfer-Encoding: chunked\r\n\r\n", drop=b"1\r\n \r\n"),
+    "trailers": lambda: Dripping(OK, b"Transfer-Encoding: chunked\r\n\r\n0\r\n", drop=b"X: y\r\n"),
+}
+
+
+@pytest.mark.parametrize("case", DRIPS)
+def test_a_server_that_drips_is_given_up_at_the_limit_of_all(case):
+    """Whatever it is that comes byte by byte: the limit is one for the whole fetch, and nothing of it is left."""
+    before = set(threading.enumerate())
+    one = DRIPS[case]()
+    began = time.monotonic()
+    message = refused(HttpFeed(one.url(), NO_NETRC, limit=0.7))
+    assert "expected all of it within 0.7 s, found less; it was given up" in message
+    assert 0.7 <= time.monotonic() - began < 5
+    assert one.left.wait(5)
+    one.close()
+    assert set(threading.enumerate()) <= before
+
+
+def test_a_handshake_that_drips_is_given_up_at_the_limit_of_all():
+    """A server that begins to speak TLS, and never comes to its end."""
+    one = Dripping(b"\x16\x03\x03\x40\x00", drop=b"\x00")
+    assert "expected all of it within 0.7 s" in refused(HttpFeed(one.url("https"), NO_NETRC, limit=0.7))
+    assert one.left.wait(5)
+    one.close()
+
+
+def test_redirects_share_one_limit(server):
+    """Each may be quick; all of them together take too long."""
+
+    def slow(handler: Any) -> None:
+        server.released.wait(0.4)
+        redirect(f"/{len(server.asked)}")(handler)
+
+    server.answers.update({"/queue.json": slow, **{f"/{n}": slow for n in range(9)}})
+    assert "expected all of it within 0.7 s" in refused(HttpFeed(server.url(), NO_NETRC, limit=0.7))
+    assert len(server.asked) == 2
+
+
+def test_a_name_that_is_looked_up_without_end_is_given_up(monkeypatch):
+    """The system's look-up cannot be interrupted; it holds up nobody."""
+    answered = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answered.wait(20) and [])
+    assert "expected all of it within 0.5 s" in refused(HttpFeed("http://slow.invalid/", NO_NETRC, limit=0.5))
+    answered.set()
+
+
+def test_each_address_of_a_name_is_tried(server, monkeypatch):
+    """The first may be one where nobody is."""
+    (real,) = socket.getaddrinfo("127.0.0.1", int(server.url().split(":")[2].split("/")[0]), type=socket.SOCK_STREAM)
+    nobody = (*real[:4], ("127.0.0.1", 1))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [nobody, real])
+    server.answers["/queue.json"] = '["a"]'
+    assert feed(server).fetch() == b'["a"]'
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [nobody])
+    assert "Connection refused" in refused(feed(server))
+
+
+def test_closing_ends_a_fetch(server):
+    """At once, and there is none after it."""
+    server.answers["/queue.json"] = lambda _: server.released.wait(20)
+    one = feed(server)
+    said: list[str] = []
+    thread = threading.Thread(target=lambda: said.append(refused(one)))
+    thread.start()
+    until(lambda: server.asked)
+    one.close()
+    thread.join(5)
+    assert "given up" in said[0]
+    assert "given up" in refused(one)
+    assert len(server.asked) == 1
+
+
+def test_what_a_server_sends_as_its_etag_cannot_spoil_later_fetches(server):
+    """What could not be sent back is not kept: it is fetched as a whole again."""
+
+    def folded(handler: Any) -> None:
+        handler.wfile.write(OK + b'ETag: "a\r\n b"\r\nLast-Modified: \xe9\r\nContent-Length: 2\r\n\r\n[]')
+
+    server.answers["/queue.json"] = folded
+    one = feed(server)
+    assert [one.fetch(), one.fetch()] == [b"[]", b"[]"]
+    assert all("If-None-Match" not in headers for _, headers in server.asked)
 
 
 # --- a command -------------------------------------------------------------------------------------------------------
@@ -263,6 +393,7 @@ def test_what_a_command_prints_is_the_feed(tmp_path):
         ("import sys; sys.exit('no access\\n\\x1b[31m')", "found exit code 1 (it said: no access [31m)"),
         ("print('x' * 5000)", "expected at most"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "found exit code -15"),
+        ("import sys; sys.stderr.write('x' * 10**6 + 'the end'); sys.exit(3)", "xxthe end)"),
     ],
 )
 def test_a_command_that_fails_gives_no_feed(tmp_path, script, said):
@@ -272,6 +403,12 @@ def test_a_command_that_fails_gives_no_feed(tmp_path, script, said):
     assert said in message
 
 
+def test_a_working_directory_that_is_gone_is_said(tmp_path):
+    """Nothing can be started there."""
+    with pytest.raises(BadInput, match="a command that runs, found No such file"):
+        CommandFeed("true", os.environ, cwd=tmp_path / "gone", limit=5, most=10).fetch()
+
+
 @pytest.mark.parametrize("typed", ["", "'", "no-such-command-here --x"])
 def test_what_is_no_command(typed, tmp_path):
     """It is said, and is bad input."""
@@ -279,20 +416,70 @@ def test_what_is_no_command(typed, tmp_path):
         CommandFeed(typed, os.environ, cwd=tmp_path, limit=5, most=10).fetch()
 
 
-def test_a_daemon_that_holds_the_output_open_does_not_hold_the_fetch(tmp_path):
-    """It is in a session of its own, where the limit does not end it: the fetch ends all the same, and can be tried again."""
-    script = (
-        "import subprocess, sys\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(30)'], start_new_session=True)\n"
-        "open('pid', 'w').write(str(child.pid)); print('[]')"
+HIDDEN = ["session", "environment", "orphan"]
+
+
+def leaving(tmp_path: Path, *arguments: str, limit: float = 20) -> CommandFeed:
+    """A command that leaves a daemon; see ``tests/children/queue_command.py``."""
+    typed = shlex.join([sys.executable, str(CHILDREN / "queue_command.py"), *arguments])
+    return CommandFeed(typed, os.environ, cwd=tmp_path, limit=limit, most=100_000)
+
+
+def noted(path: Path) -> int:
+    return int(until(lambda: path.exists() and path.read_text()))
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_a_daemon_of_a_command_is_ended_with_the_fetch(tmp_path, kind):
+    """Wherever it hides, and though it holds the output open; what the command itself printed is the feed."""
+    before = set(Path("/proc/self/fd").iterdir())
+    assert leaving(tmp_path, kind).fetch() == b"[]"
+    assert gone(noted(tmp_path / "daemon"))
+    assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+def test_a_daemon_that_prints_without_end_does_not_hold_the_fetch(tmp_path):
+    """What it printed may be too much by then, or no feed."""
+    with contextlib.suppress(BadInput):
+        leaving(tmp_path, "printing").fetch()
+    assert gone(noted(tmp_path / "daemon"))
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_a_daemon_of_a_command_that_hangs_is_ended_at_the_limit(tmp_path, kind):
+    """With the command."""
+    assert "ends within 3 s" in refused(leaving(tmp_path, kind, "hang", limit=3))
+    assert gone(noted(tmp_path / "daemon"))
+    assert gone(noted(tmp_path / "own"))
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_a_command_ends_with_whoever_asked_for_it(tmp_path, kind):
+    """Kill -9 of us leaves neither it nor its daemons, though it does not end when it is asked to."""
+    typed = shlex.join([sys.executable, str(CHILDREN / "queue_command.py"), kind, "hang"])
+    fetch = (
+        "import os, pathlib, sys; from core.process.command import CommandFeed;"
+        "CommandFeed(sys.argv[1], os.environ, cwd=pathlib.Path.cwd(), limit=60, most=1000).fetch()"
     )
-    began = time.monotonic()
-    try:
-        with pytest.raises(BadInput, match="ends within 1 s"):
-            command(script, tmp_path, limit=1).fetch()
-        assert time.monotonic() - began < 15
-    finally:
-        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    asking = subprocess.Popen([sys.executable, "-c", fetch, typed], cwd=tmp_path)
+    pids = [noted(tmp_path / "daemon"), noted(tmp_path / "own")]
+    asking.kill()
+    asking.wait()
+    assert all(gone(pid) for pid in pids)
+
+
+def test_a_command_that_ends_its_own_group_is_said_to_have_failed(tmp_path):
+    """It is the leader of one; nobody else is in it."""
+    message = refused(command("import os, signal; os.killpg(0, signal.SIGKILL)", tmp_path))
+    assert "found exit code -9" in message
+
+
+def test_a_command_that_complains_without_end_fills_nothing(tmp_path, monkeypatch):
+    """Only the end of what it says is kept, in memory; and it is ended at the limit."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    message = refused(command("import sys\nwhile True: sys.stderr.write('no' * 1000)", tmp_path, limit=1))
+    assert "ends within 1 s" in message
+    assert len(message) < 1000
 
 
 def test_a_command_that_hangs_is_ended_with_what_it_started(tmp_path):
@@ -329,7 +516,10 @@ def until(happened: Any, deadline: float = 15) -> Any:
 
 def gone(pid: int) -> bool:
     def is_gone() -> bool:
-        return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        try:
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
 
     return bool(until(is_gone))
 
@@ -407,28 +597,48 @@ def test_a_broken_answer_keeps_the_last_good_version(following):
     assert "404 Not Found" in following.after(30)
 
 
-def test_a_slow_server_holds_nobody_up(following):
-    """A look never waits; one that takes too long is said once, and what comes in the end is taken."""
+def test_what_was_refused_is_looked_at_again_though_it_is_the_same(following, tmp_path):
+    """A flow that it names may be there by now; it is not complained of again meanwhile."""
+    following.server.answers["/queue.json"] = '["a", {"profile_id": "b", "flow": "later.py"}]'
+    assert "expected an existing flow file" in following.after(30)
+    assert following.after(30) is None
+    assert following.server.sent[-1] == 304
+    (tmp_path / "later.py").touch()
+    assert following.after(30)() == Reconciled(added=1, unchanged=1)
+    assert names(following.queue) == ["a", "b"]
+    assert following.after(30) is None
 
-    def slow(handler: Any) -> None:
-        following.server.released.wait(20)
-        body = b'["late"]'
+
+def test_a_server_without_etags_is_not_read_again_while_it_says_the_same(following):
+    """What it gives is compared with what is known."""
+    body = b'["a", "b"]'
+
+    def plain(handler: Any) -> None:
         handler.send_response(200)
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         handler.wfile.write(body)
 
-    following.server.answers["/queue.json"] = slow
+    following.server.answers["/queue.json"] = plain
+    assert following.after(30)() == Reconciled(added=1, unchanged=1)
+    assert following.after(30) is None
+    assert following.server.sent[-2:] == [200, 200]
+
+
+def test_a_slow_server_holds_nobody_up(following):
+    """A look never waits; a fetch that takes too long is said once, and the next is begun when it is time."""
+    following.server.answers["/queue.json"] = lambda _: following.server.released.wait(20)
     following.clock.advance(30)
     assert following.follower.look() is None
+    held = following.reader._fetch
     assert following.follower.look() is None
-    following.clock.advance(61)
+    following.clock.advance(63)
     assert "expected all of it within 60 s, found none" in following.follower.look()
-    following.clock.advance(61)
-    assert following.follower.look() is None
+    following.server.answers["/queue.json"] = '["b"]'
+    assert held.is_alive()
+    assert following.after(1)() == Reconciled(added=1, cancelled=1)
     following.server.released.set()
-    following.reader._fetch.join(10)
-    assert following.follower.look()() == Reconciled(added=1, cancelled=1)
+    held.join(10)
 
 
 def test_what_the_queue_cannot_take_now_is_taken_later(server, tmp_path):

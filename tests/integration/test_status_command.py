@@ -94,11 +94,15 @@ def test_the_report_names_every_job(fleet):
         "asks": "parked",
     }
     assert report["counts"] == {"done": 1, "failed": 1, "parked": 1}
+    assert [row["code"] for row in report["jobs"]] == ["", "unknown", "needs_person"]
+    status = printed(fleet, "status", "--json")
+    assert status["codes"] == {"needs_person": 1, "unknown": 1}
+    assert "trouble       1 needs_person, 1 unknown (ostler explain JOB)" in ostler(fleet, "status").stdout.splitlines()
     rows = list(csv.DictReader(io.StringIO(ostler(fleet, "report", "--format", "csv").stdout)))
     assert [{name: str(value) for name, value in row.items()} for row in report["jobs"]] == rows
     lines = ostler(fleet, "report").stdout.splitlines()
     assert [line.split()[0] for line in lines[1:4]] == ["good", "bad", "asks"]
-    assert "asked to fail" in lines[2]
+    assert "unknown" in lines[2] and "asked to fail" in lines[2]
     assert lines[-1] == "1 done, 1 failed, 1 needs a person"
 
 

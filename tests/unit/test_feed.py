@@ -138,7 +138,10 @@ def test_an_empty_list_is_a_feed(folder):
         (b"a\nb\xff\n", ["<stdin>:2:2: expected text in UTF-8, found byte 0xff (save the file as UTF-8)"]),
         ('["a" "b"]', ['<stdin>:1:6: expected a comma or the end of what was opened, found "\\""']),
         ('["a",]', ['<stdin>:1:6: expected a value, found "]" (no comma before it)']),
-        ('["a",\n  # b\n]', ['<stdin>:2:3: expected a value, found "#" (JSON has no comments)']),
+        ('["a",\n  # b\n]', [
+            '<stdin>:2:3: expected a value, found "#" (JSON has no comments)',
+            '<stdin>:3:1: expected a value, found "]" (no comma before it)',
+        ]),
         ("['a']", ['<stdin>:1:2: expected a value, found "\'" (strings stand in double quotes)']),
         ('["a"', ["<stdin>:1:5: expected a comma or the end of what was opened, found the end of the text"]),
         ('["a", NaN]', ["<stdin>:1:7: expected a finite number, found NaN"]),
@@ -348,7 +351,7 @@ def test_the_parser_of_positions_is_loaded_only_for_mistakes(folder):
     program = (
         "import io, sys; from pathlib import Path; from core.queue.feed import *;"
         f"cwd = Path({str(folder)!r}); print(len(read_feed('-', stdin=io.BytesIO(b'a'), cwd=cwd,"
-        "defaults=FeedDefaults(flag_flow='flow.py')))); print('tree_sitter' in sys.modules)"
+        "defaults=FeedDefaults(flag_flow='flow.py')))); print('core.queue.feed_errors' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout.split() == ["1", "False"]

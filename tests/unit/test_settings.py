@@ -16,6 +16,8 @@ import pytest
 
 from core.cli import main as cli
 from core.cli.config import masked, report
+from core.domain.failure import Code
+from core.domain.policy import PolicyChange
 from core.errors import BadInput
 from core.settings import CHECKOUT, Settings, load, located, resolve, rules, unknown_variables, variable
 from core.settings_value import Rule, convert, members, shown
@@ -65,6 +67,20 @@ WRONG: dict[str, tuple[str | bytes | None, dict[str, str], dict[str, Any]]] = {
     "table as a value": ("retention = 3\n", {}, {}),
     "value as a table": ("[timeout]\nseconds = 5\n", {}, {}),
     "list of tables": ("[[retention]]\nlogs_days = 3\n", {}, {}),
+    # failures
+    "failure of no code": ("[failures.site_dwn]\nattempts = 3\n[failures.xyzzy]\ndelay = 1\n", {}, {}),
+    "failure that cannot be changed": ("[failures.interrupted]\ndelay = 1\n[failures.captcha_asked]\nattempts = 2\n", {}, {}),
+    "attempts of what costs nothing": ("[failures.disk_full]\nattempts = 3\ndelay = 9\n", {}, {}),
+    "numbers of a failure": (
+        "[failures.rate_limited]\nattempts = 0\njitter = 2\nfactor = 0.5\ndelay = '1 min'\nreclone = 1\nmax_delay = 1e9\n", {}, {},
+    ),
+    "misspelt number of a failure": ("[failures.site_down]\nretries = 3\n", {}, {}),
+    "failures as a value": ("failures = 3\n", {}, {}),
+    "failure as a value": ("[failures]\nsite_down = 3\ninterrupted = 1\n", {}, {}),
+    "empty table of a failure": ("[failures.site_down]\n", {}, {}),
+    "empty table of failures": ("[failures]\n", {}, {}),
+    "delay beyond the longest": ("[failures.site_down]\ndelay = 60\n", {"OSTLER_FAILURES_SITE_DOWN_MAX_DELAY": "30"}, {}),
+    "failure in a variable": (None, {"OSTLER_FAILURES_SITE_DOWN_DELAY": "soon", "OSTLER_FAILURES_SITE_DOWN_ATTEMPTS": "2.5"}, {}),
     # types
     "number in quotes": ('timeout = "60"\nmax_concurrent = "5"\n', {}, {}),
     "wrong types": (
@@ -176,7 +192,7 @@ def test_every_setting_can_be_set_everywhere(folder: Path) -> None:
         table, _, leaf = rule.name.rpartition(".")
         kind = members(rule.type)[0]
         value = samples[kind] if kind in samples else typing.get_args(kind)[-1]
-        value = min(value, int(rule.most)) if kind is int else value
+        value = min(value, kind(rule.most)) if kind in (int, float) else value
         toml = json.dumps(value)
         content = f"[{table}]\n{leaf} = {toml}\n" if table else f"{leaf} = {toml}\n"
         from_file = resolve({}, write(folder, content), cwd=folder)
@@ -201,9 +217,67 @@ def test_what_is_shown_matches_its_schema(folder: Path) -> None:
     env = {**write(folder, ""), "OSTLER_MAX_CONCURRENT": "9"}
     found = json.loads(msgspec.json.encode(report(resolve({}, env, cwd=folder), [])))
     jsonschema.validate(found, json.loads((CHECKOUT / "docs" / "schemas" / "config-show.json").read_text()))
-    assert [one["name"] for one in found["settings"]] == list(rules())
+    assert [one["name"] for one in found["settings"]] == plain_rules()
     assert {"name": "max_concurrent", "value": 9, "origin": "environment", "where": "OSTLER_MAX_CONCURRENT",
             "variable": "OSTLER_MAX_CONCURRENT"} in found["settings"]  # fmt: skip
+
+
+def plain_rules() -> list[str]:
+    """All but those of single failures: of these, only what is set is shown."""
+    return [name for name in rules() if not name.startswith("failures.")]
+
+
+def test_what_is_set_for_a_failure_reaches_the_policy(folder: Path) -> None:
+    """From file and environment; of the others the table holds; it is shown with its line, and nothing else of its table is."""
+    env = {
+        **write(folder, "[failures.rate_limited]\nattempts = 6\ndelay = 60\n"),
+        "OSTLER_FAILURES_OFFLINE_DELAY": "90",
+    }
+    resolved = resolve({}, env, cwd=folder)
+    retry = resolved.settings.retry
+    assert retry.changes == {
+        Code.RATE_LIMITED: PolicyChange(attempts=6, delay=60.0),
+        Code.OFFLINE: PolicyChange(delay=90.0),
+    }
+    assert (retry.rule(Code.RATE_LIMITED).delay, retry.rule(Code.OFFLINE).max_delay) == (60.0, 90.0)
+    shown_ = {one.name: (one.value, one.where) for one in report(resolved, []).settings if "failures" in one.name}
+    assert shown_ == {
+        "failures.rate_limited.attempts": (6, f"{folder / TOML}:2"),
+        "failures.rate_limited.delay": (60.0, f"{folder / TOML}:3"),
+        "failures.offline.delay": (90.0, "OSTLER_FAILURES_OFFLINE_DELAY"),
+    }
+
+
+def test_what_the_page_about_failures_sets_can_be_set(folder: Path) -> None:
+    """Its example is read, and changes what it says."""
+    page = (CHECKOUT / "docs" / "failures.md").read_text("utf-8")
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    retry = resolve({}, write(folder, example), cwd=folder).settings.retry
+    assert retry.changes == {
+        Code.RATE_LIMITED: PolicyChange(attempts=6, delay=60.0, factor=1.5, max_delay=1800.0, jitter=0.3),
+        Code.BROWSER_CRASHED: PolicyChange(reclone=True),
+    }
+
+
+def test_config_failures_says_what_follows(folder: Path, monkeypatch, capsys) -> None:
+    """Every code with the numbers that hold here; what is set is marked, and where; as JSON, as published."""
+    write(folder, "max_attempts = 1\n[failures.rate_limited]\nattempts = 6\n[failures.disk_full]\ndelay = 30\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("OSTLER_CONFIG", TOML)
+    assert cli.main(["config", "failures"]) == 0
+    out, _ = capsys.readouterr()
+    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in out.splitlines()}
+    assert rows["rate_limited"] == "network medium site an attempt 6 * 30 s 900 s no failed"
+    assert rows["disk_full"] == "resource critical host nothing - 30 s * 60 s no waiting"
+    assert rows["proxy_auth"].startswith("authentication high operator an attempt 1 5 s")
+    assert f"* rate_limited: attempts is set in {folder / TOML}:3" in out.splitlines()
+    assert set(rows) == {"code", "*", *map(str, Code)}
+    assert cli.main(["config", "failures", "--json"]) == 0
+    shown_ = json.loads(capsys.readouterr()[0])
+    jsonschema.validate(shown_, json.loads((CHECKOUT / "docs" / "schemas" / "config-failures.json").read_text()))
+    assert [one["code"] for one in shown_["failures"]] == list(map(str, Code))
+    [changed] = [one for one in shown_["failures"] if one["code"] == "rate_limited"]
+    assert (changed["attempts"], changed["apart"], changed["end"], changed["exit_code"]) == (6, True, "failed", 1)
 
 
 def test_a_path_of_impossible_characters_is_refused(folder: Path) -> None:
@@ -231,7 +305,7 @@ def test_config_show_prints_a_line_for_each(folder: Path, monkeypatch, capsys) -
     assert cli.main(["config", "show", "--state-dir", "s"]) == 0
     out, err = capsys.readouterr()
     rows = {line.split()[0]: line.split()[1:] for line in out.splitlines()}
-    assert list(rows) == list(rules())
+    assert list(rows) == plain_rules()
     assert rows["timeout"] == ["77.0", f"{folder / TOML}:1"]
     assert rows["state_dir"] == [str(folder / "s"), "--state-dir"]
     assert rows["retry_delay"] == ["1.0", "default"]

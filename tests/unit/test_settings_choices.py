@@ -27,9 +27,9 @@ def test_what_cannot_be_cleaned_is_off(name, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ({"screenshots": "always"}, 'command line: screenshots: expected "off" or "on-failure", found "always"'),
-        ({"trace": "on"}, 'command line: trace: expected "off" or "on-failure" or "always", found "on"'),
-        ({"trace": True}, 'command line: trace: expected "off" or "on-failure" or "always", found true'),
+        ({"screenshots": "always"}, '--screenshots: expected "off" or "on-failure", found "always"'),
+        ({"trace": "on"}, '--trace: expected "off" or "on-failure" or "always", found "on"'),
+        ({"trace": True}, '--trace: expected "off" or "on-failure" or "always", found true'),
     ],
 )
 def test_a_wrong_word_names_the_right_ones(flags, said):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
@@ -133,6 +133,7 @@ class Context:
         self._locator = locator
         self._control = control
         self._base_log = log
+        self._answers: dict[str, str] = {}
         self._step = ""
         self._page: Page | None = None
         self._context: BrowserContext | None = None
@@ -264,9 +265,13 @@ class Context:
         """Say that the step is alive and moving: what takes long must, or it is stopped."""
         self._control.send(Progress(note=self._record.mask(note)))
 
-    def needs_person(self, why: str) -> NoReturn:
-        """End the step: a person has to do something first. Not a failure; the job waits."""
-        raise NeedsPerson(self._step, why)
+    def needs_person(self, why: str, *, asks: Iterable[str] = ()) -> NoReturn:
+        """End the step: a person has to do something first. Not a failure; see ``workers.steps.needs_person``."""
+        raise NeedsPerson(self._step, why, asks=tuple(asks))
+
+    def answer(self, name: str) -> str | None:
+        """Return what a person answered to ``needs_person(…, asks=[name])``, None if nobody was asked or told. Secret."""
+        return self._answers.get(name)
 
     # --- for the runner ----------------------------------------------------------------------------------------------
 
@@ -276,6 +281,10 @@ class Context:
         self.log = self._base_log.bind(step=step)
         self.outputs.forget()
         self._locator.forget()
+
+    def tell(self, answers: Mapping[str, str]) -> None:
+        """Keep what a person answered, for the step that comes again."""
+        self._answers = dict(answers)
 
     def attach(self, context: BrowserContext | None, page: Page | None) -> None:
         """Show the browser, or take it away."""

@@ -127,11 +127,11 @@ class Evidence:
             return without_tokens(hide_typed(logins.text(self.record.mask(text))))
 
         found: dict[str, bytes] = {}
-        if document is not None and len(document) > LARGEST_READ:
-            document = f"<!-- {len(document)} characters: too large to be kept -->"
         if document is not None:
-            text = without_values(logins.text(self.record.mask(document)))
-            found[f"{name}.html"] = _cut(f"<!-- {masked(url)} -->\n{without_tokens(text)}")
+            text = f"<!-- {len(document)} characters: too large to be kept -->"
+            if len(document) <= LARGEST_READ:
+                text = without_tokens(without_values(logins.text(self.record.mask(document))))
+            found[f"{name}.html"] = _cut(f"<!-- {masked(url)} -->\n{text}")
         for kind, lines in (("console", self._console), ("requests", self._requests)):
             if lines:
                 found[f"{name}.{kind}.txt"] = _cut(

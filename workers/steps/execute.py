@@ -94,12 +94,14 @@ class Stage:
         """Return the traceback for the log."""
         return whole_traceback(error) if self.verbose else authors_traceback(error)
 
-    def code_of(self, error: Exception) -> Code:
-        """Return what went wrong in a step; what its author says is not doubted."""
-        code = code_of(error)
+    def judge(self, error: Exception) -> tuple[Code, str]:
+        """Return what went wrong in a step, and the reason, masked; what its author says it is is not doubted."""
+        reason = reason_of(error, self.record.mask, place_of(error))
         said = isinstance(error, StepError) and error.code
-        page = self.ctx.page if self.browser is not None else None
-        return code if said or page is None else self.signs.explain(code, page)
+        if said or self.browser is None:
+            return code_of(error), reason
+        code, because = self.signs.explain(code_of(error), self.ctx.page)
+        return code, f"{reason}; {because}" if because else reason
 
 
 async def unless_lost(browser: OpenBrowser | None, body: Callable[[], Awaitable[T]]) -> T:
@@ -162,20 +164,21 @@ async def prepare(stage: Stage) -> None:
     try:
         await _body(PREPARE, stage.flow.on_prepare, stage.ctx, PREPARE_TIMEOUT)
     except NeedsPerson as exc:
-        raise NeedsPerson(PREPARE, exc.reason, exc.code) from exc
+        raise NeedsPerson(PREPARE, exc.reason, exc.code, exc.asks) from exc
     except _FATAL:
         raise
     except StepError as exc:
         await _keep_evidence(stage, PREPARE, exc)
-        raise type(exc)(PREPARE, exc.reason, stage.code_of(exc)) from exc
+        code, reason = stage.judge(exc)
+        raise type(exc)(PREPARE, reason, code) from exc
     except Exception as exc:
         await _raise_if_lost(stage, exc)
-        reason = reason_of(exc, stage.record.mask, place_of(exc))
-        stage.ctx.log.warning("prepare_failed", exception=stage.told(exc), reason=reason)
+        code, reason = stage.judge(exc)
+        stage.ctx.log.warning("prepare_failed", exception=stage.told(exc), code=str(code), reason=reason)
         await _keep_evidence(stage, PREPARE, exc)
         if stage.inspect is not None:
             await stage.inspect("prepare failed")
-        raise StepFailed(PREPARE, reason, stage.code_of(exc)) from exc
+        raise StepFailed(PREPARE, reason, code) from exc
 
 
 async def is_authenticated(stage: Stage) -> bool | None:
@@ -207,15 +210,14 @@ async def run_step(stage: Stage, step: Step) -> bool:
         try:
             return await _try(stage, step)
         except NeedsPerson as exc:
-            raise NeedsPerson(spec.name, exc.reason, exc.code) from exc
+            raise NeedsPerson(spec.name, exc.reason, exc.code, exc.asks) from exc
         except _FATAL:
             raise
         except Exception as exc:
             await _raise_if_lost(stage, exc)
             failure = exc if isinstance(exc, StepError) else StepFailed(spec.name, str(exc))
-            reason = reason_of(exc, stage.record.mask, place_of(exc))
+            code, reason = stage.judge(exc)
             again = try_ <= spec.retries
-            code = stage.code_of(exc)
             stage.control.send(StepProblem(step=spec.name, try_=try_, reason=reason, will_retry=again, code=code))
             shown = {} if isinstance(exc, StepError) else {"exception": stage.told(exc)}
             stage.ctx.log.warning("step_failed", try_=try_, will_retry=again, code=str(code), reason=reason, **shown)

@@ -31,17 +31,18 @@ _OF_PERSONS = frozenset(
 _OF_FLOWS = _OF_PERSONS | frozenset(code for code, policy in POLICIES.items() if policy.cost is Cost.ATTEMPT)
 
 
-def needs_person(why: str, *, code: str = Code.NEEDS_PERSON) -> NoReturn:
-    """End the step: a person has to do something first. Not a failure; the job waits.
+def needs_person(why: str, *, code: str = Code.NEEDS_PERSON, asks: Iterable[str] = ()) -> NoReturn:
+    """End the step: a person has to do something first. Not a failure; the job waits, and the same step comes next.
 
     Args:
         why: what the person has to do, without secrets.
         code: ``needs_person``, ``captcha_asked`` or ``needs_code``.
+        asks: names of what the step wants to be told; ``ctx.answer(name)`` has it when the step comes again.
 
     Raises:
         NeedsPerson: always, but for a code that is none of these (``ValueError``).
     """
-    raise NeedsPerson("", why, _expect_code(code, _OF_PERSONS))
+    raise NeedsPerson("", why, _expect_code(code, _OF_PERSONS), tuple(asks))
 
 
 def fail(why: str, *, code: str = Code.STEP_FAILED) -> NoReturn:
@@ -235,9 +236,8 @@ class Flow:
         Raises:
             ValueError: with the field and what was expected (``msgspec.ValidationError`` is one).
         """
-        known = (
-            {field.encode_name for field in msgspec.structs.fields(self.params)} if self.params is not None else set()
-        )
+        # not structs.fields, which looks through all annotations: a queue may have very many sets of parameters
+        known = set(self.params.__struct_encode_fields__) if self.params is not None else set()
         unknown = sorted(set(raw) - known)
         if unknown:
             takes = f"takes {', '.join(sorted(known))}" if known else "takes no parameters"

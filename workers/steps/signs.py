@@ -6,15 +6,11 @@ A flow that misses a button on a page that says 503 does not tell the reason; th
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from core.domain.failure import Code
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-_TOO_MANY = 429
-_PROXY_WANTS_MORE = 407
+_ANSWERS = {407: Code.PROXY_AUTH, 429: Code.RATE_LIMITED}
 _SERVERS_FAULT = 500
 VAGUE = frozenset(
     {
@@ -30,6 +26,13 @@ VAGUE = frozenset(
 )
 """What something else may explain."""
 _WITHOUT_LOGIN = VAGUE - {Code.SITE_SLOW}
+
+
+class Explained(NamedTuple):
+    """What a failure is, and because of what, where that is not what the error says."""
+
+    code: Code
+    because: str = ""
 
 
 @dataclass
@@ -51,7 +54,7 @@ class Signs:
         for page in context.pages:
             self._opened(page)
 
-    def explain(self, code: Code, page: Any) -> Code:
+    def explain(self, code: Code, page: Any) -> Explained:
         """Return what a failure on this page is, after all that was seen.
 
         Args:
@@ -59,16 +62,16 @@ class Signs:
             page: the step's; None if there is none.
         """
         if code not in VAGUE:
-            return code
+            return Explained(code)
         if page in self._crashed:
-            return Code.PAGE_CRASHED
+            return Explained(Code.PAGE_CRASHED, "the page had crashed")
         answer = self._answers.get(page, 0)
-        said: Mapping[int, Code] = {_PROXY_WANTS_MORE: Code.PROXY_AUTH, _TOO_MANY: Code.RATE_LIMITED}
-        if answer in said:
-            return said[answer]
-        if answer >= _SERVERS_FAULT:
-            return Code.SITE_ERROR
-        return Code.LOGIN_LOST if self.login_missing and code in _WITHOUT_LOGIN else code
+        found = Code.SITE_ERROR if answer >= _SERVERS_FAULT else _ANSWERS.get(answer)
+        if found is not None:
+            return Explained(found, f"the page was answered with {answer}")
+        if self.login_missing and code in _WITHOUT_LOGIN:
+            return Explained(Code.LOGIN_LOST, "the login that was there before is gone")
+        return Explained(code)
 
     def _opened(self, page: Any) -> None:
         page.on("crash", self._crash)

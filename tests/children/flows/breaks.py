@@ -28,20 +28,34 @@ class Params(msgspec.Struct):
 
 flow = Flow("breaks", params=Params)
 
+HIDDEN = """
+    <!-- hidden-word --><h2 data-token="hidden-word" data-testid="kept-id" onclick="pay('hidden-word')">Kept</h2>
+    <select><option value="hidden-word" selected>kept choice</option></select>
+    <input type=radio value=hidden-word><button value='hidden-word'>kept label</button>
+    <img src="data:image/png;base64,hidden-word" alt="kept text"><a href="java&#10;script:say('hidden-word')">kept link</a>
+    <div style="background: url('data:text/plain,hidden-word)')"></div><user-card secret=hidden-word></user-card>
+    <div contenteditable>hidden-word <div>hidden-word</div></div><iframe srcdoc="<p>hidden-word"></iframe>
+    <p ""='x' x-data="{a: 'hidden-word'}" 'odd'="hidden-word">kept oddity</p><noscript><p class=hidden-word></noscript>
+"""
+"""What a page holds and does not show; ``hidden-word`` is all that nobody may read later, what begins with ``kept`` stays."""
+
 
 @flow.step
 async def look(ctx: Context) -> None:
     """See a page, and miss what is not on it."""
     await ctx.page.goto(f"{ctx.params.origin}/login?token=magic-link-value")
     await ctx.page.evaluate(
-        """async () => {
+        """async hidden => {
             document.body.innerHTML += '<input id=code><h1>Sorry</h1>';
             document.querySelector('#code').setAttribute('value', '493817');
+            document.body.insertAdjacentHTML('beforeend', hidden);
+            document.body.append(document.createComment('a > hidden-word'));
             console.error('no such thing');
             setTimeout(() => { throw new Error('nobody caught this') });
-            await fetch('/missing');
+            await (await fetch('/missing')).text();
             await fetch('http://127.0.0.1:1/').catch(() => null);
-        }"""
+        }""",
+        HIDDEN,
     )
     if ctx.params.freeze:
         for line in os.popen("ps -wweo pid,args").read().splitlines():

@@ -7,13 +7,14 @@ import os
 import re
 import threading
 
+import msgspec
 import pytest
 from rich.console import Console, Group
 
 from core.clock import ManualClock
 from core.console.open import open_console
 from core.console.output import LineWriter, PatientStream
-from core.console.plain import PlainConsole
+from core.console.plain import PlainConsole, line_for
 from core.console.progress import ProgressConsole, Screen
 from core.console.report import ROWS, as_lines, as_table, rows
 from core.console.wording import duration, one_line, said
@@ -66,7 +67,7 @@ def a_run(reason: str = "") -> list:
 
 def test_the_report_ends_with_the_network_and_the_evidence():
     """Sums of all attempts, and where to look: three places at most, each once."""
-    used = ev.NetworkUsed(at=104.0, requests=1200, failures=3, received=2_000_000, sent=500_000, **of())
+    used = ev.NetworkUsed(at=104.0, requests=1200, failures=3, received=2_000_000, sent=500_000, unmeasured=2, **of())
     kept = [
         ev.ArtifactsKept(
             at=106.0,
@@ -81,7 +82,7 @@ def test_the_report_ends_with_the_network_and_the_evidence():
     events = a_run()
     snapshot = folded([*events[:-1], used, used, *kept, events[-1]])
     assert as_lines(snapshot)[-3:-1] == [
-        "network: 2400 requests, 6 failed, 5.0 MB",
+        "network: 2400 requests, 6 failed, 5.0 MB, without 4 that were not measured",
         "evidence, below the state directory: artifacts/m1/1, artifacts/m2/1, artifacts/m3/1, …",
     ]
     assert any("2400 requests" in line for line in drawn(Group(*as_table(snapshot, 80))))
@@ -386,3 +387,14 @@ def test_durations_counts_and_lines():
     assert [duration(seconds) for seconds in (-1, 0, 59.6, 3599, 3600)] == ["0:00", "0:00", "1:00", "59:59", "1:00:00"]
     assert said({JobState.PARKED: 1, JobState.DONE: 3, JobState.FAILED: 0}) == "3 done, 1 needs a person"
     assert one_line(" a\tb\x00\x9b c ") == "a b c"
+
+
+def test_a_reason_is_told_with_its_code() -> None:
+    """On a line of its own and in the report: the code is what --retry-failed and `ostler queue list` take."""
+    failed = ev.JobChanged(
+        at=5.0, profile_id="anna", job="anna", state="failed", reason="no\nbutton", code="selector_gone"
+    )
+    snapshot = fold(Snapshot(run=1, total=1), failed)
+    assert line_for(failed, snapshot) == "anna failed: selector_gone: no button"
+    assert any("selector_gone: no button" in line for line in as_lines(snapshot))
+    assert line_for(msgspec.structs.replace(failed, code=""), snapshot) == "anna failed: no button"

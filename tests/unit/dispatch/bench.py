@@ -35,9 +35,9 @@ from core.process.scripted import (
     Say,
     Script,
     ScriptedLauncher,
-    ScriptedReaper,
     script,
 )
+from core.process.scripted_reaper import ScriptedReaper
 from core.profiles.memory import MemoryProfileLocks
 from core.queue.memory import MemoryQueue
 from core.state.memory import MemorySessionStore
@@ -108,6 +108,8 @@ class Bench:
     workspaces: Any = None
     history: History = field(default_factory=History)
     follower: Any = None
+    commands: Any = None
+    meter: Any = None
     left: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -134,10 +136,13 @@ class Bench:
             clock=self.clock,
             nonce=lambda: f"n{next(self.numbers)}",
             follower=self.follower,
+            commands=self.commands,
+            meter=self.meter,
         )
         number = run or self.queue.begin_run(self.clock.now())
         with anyio.fail_after(20):
-            return await Dispatcher(ports, self.settings, self.stop).run(number)
+            self.dispatcher = Dispatcher(ports, self.settings, self.stop)
+            return await self.dispatcher.run(number)
 
     def states(self) -> dict[str, str]:
         return {job.spec.id: str(job.state) for job in self.queue.jobs()}

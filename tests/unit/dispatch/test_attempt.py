@@ -168,7 +168,7 @@ def test_waiting_to_be_launched_is_nobodys_fault(attempt: Attempt) -> None:
     take(attempt, READY, 1.0)
     [said] = take(attempt, messages.Prepared(), 2.0)
     assert isinstance(said, events.AttemptPrepared)
-    assert attempt.overdue_at() == (float("inf"), "waits to be launched")
+    assert attempt.overdue_at() == (float("inf"), "waits, and not for itself")
     attempt.launch(502.0)
     assert attempt.overdue_at() == (532.0, "no progress in start")
     assert take(attempt, messages.Prepared(), 503.0) == []

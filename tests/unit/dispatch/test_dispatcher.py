@@ -37,9 +37,9 @@ from core.process.scripted import (
     Hang,
     Hold,
     Script,
-    ScriptedReaper,
     script,
 )
+from core.process.scripted_reaper import ScriptedReaper
 from core.queue.memory import MemoryQueue
 from core.queue.port import Reconciled
 from core.state.memory import MemorySessionStore

@@ -57,7 +57,9 @@ def test_every_policy_can_be_followed(code):
     policy = POLICIES[code]
     ends = {JobState.FAILED, JobState.QUARANTINED, JobState.PARKED}
     assert policy.end in (
-        ends if policy.cost is not Cost.NOTHING else {JobState.PARKED, JobState.WAITING, JobState.QUEUED}
+        ends
+        if policy.cost is not Cost.NOTHING
+        else {JobState.PARKED, JobState.WAITING, JobState.QUEUED, JobState.CANCELLED}
     )
     assert policy.end in JOB[JobState.RUNNING].values()
     assert policy.attempts is None or 1 <= policy.attempts <= RetryPolicy().max_attempts
@@ -87,6 +89,7 @@ def test_what_was_promised_to_cost_nothing_costs_nothing():
         (Code.BAD_PARAMS, False),
         (Code.PROFILE_CORRUPT, False),
         (Code.CAPTCHA_ASKED, False),
+        (Code.CANCELLED, False),
     ],
 )
 def test_retryable_is_what_goes_on_by_itself(code, expected):

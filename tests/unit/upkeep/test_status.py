@@ -25,6 +25,7 @@ def started(settings):
     queue.reconcile("q", [JobSpec(id="a", profile_id="a", flow="/f.py")], now=5.0)
     queue.claim(6.0, "nonce")
     queue.record_go("nonce", fence=1, user_data_dir=None, now=6.0)
+    queue.record_launch("nonce", now=6.0)
     queue.close()
     return [
         ev.RunStarted(at=5.0, run=1, queued=1, max_concurrent=1),

@@ -139,12 +139,12 @@ class Browser:
     """An open browser of the script."""
 
     name = "Scripted"
-    version = "1.0"
     executable = "scripted"
     pid = None
 
     def __init__(self, script: Browsers) -> None:
         self._script = script
+        self.version = script.version
         self.context: Any = BrowserContext()
         self.context.jar = list(script.jar)
         self.lost = anyio.Event()
@@ -181,7 +181,8 @@ class Browser:
 class Browsers:
     """A provider: keeps what it was asked for; fails to open as often as it is told."""
 
-    def __init__(self) -> None:
+    def __init__(self, version: str = "1.0") -> None:
+        self.version = version
         self.requests: list[BrowserRequest] = []
         self.opened: list[Browser] = []
         self.exports: list[str] = []

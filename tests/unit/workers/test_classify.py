@@ -129,6 +129,7 @@ def test_playwrights_errors(error, code):
         (errors.DurableWriteFailed(HERE, errno.EIO, "I/O"), Code.HOST_FAULT),
         (errors.DurableWriteFailed(HERE, errno.EDQUOT, "quota"), Code.DISK_FULL),
         (errors.SpawnFailed("x", "no"), Code.HOST_FAULT),
+        (errors.HostFailed("no temporary directory"), Code.HOST_FAULT),
         (errors.UnknownJob("x"), Code.UNKNOWN),
     ],
 )
@@ -179,6 +180,9 @@ def test_what_stands_behind_an_error_tells():
     assert code_of(raised(errors.StepFailed("a", "no", "site_error"), gone)) is Code.SITE_ERROR
     assert code_of(raised(net("ERR_CONNECTION_RESET"), KeyError())) is Code.SITE_DOWN
     assert code_of(raised(RuntimeError(), KeyError())) is Code.FLOW_ERROR
+    full, torn = OSError(errno.ENOSPC, "full"), OSError(errno.EIO, "torn")
+    assert code_of(raised(errors.WorkspaceError("could not be replaced"), full)) is Code.DISK_FULL
+    assert code_of(raised(errors.WorkspaceError("could not be read"), torn)) is Code.HOST_FAULT
     assert (
         code_of(ExceptionGroup("both", [ValueError(), raised(RuntimeError(), ConnectionRefusedError())]))
         is Code.CONNECTION_REFUSED

@@ -22,6 +22,7 @@ from core.domain.messages import (
     StepProblem,
     StepStarted,
     Stop,
+    Yield,
 )
 from core.domain.outcome import Busy, Corrupt, Done, Failed, HostFault, Interrupted, Rejected, Waiting
 from core.domain.session import SessionState, reset
@@ -151,6 +152,27 @@ async def test_committed_but_not_saved_is_saved_by_the_next(theatre):
     assert ran == ["one", "two"]
     assert theatre.workspaces.wanted_back == [PROFILE, PROFILE]
     assert theatre.profiles.read(PROFILE).generation == theatre.session.login_generation
+
+
+async def test_saved_data_that_is_gone_is_said(theatre):
+    """A profile that was saved once starts from nothing: the run goes on with its login state, and does not keep quiet."""
+    flow, _ = two_steps()
+
+    @flow.step(always=True)
+    async def look(ctx):
+        (data,) = theatre.workspaces.files.values()
+        data["History"] = "been here"
+
+    await theatre.play(flow)
+    assert "browser_data_missing" not in [note.name for note in theatre.control.all(Note)]
+    control = theatre.again()
+    await theatre.play(flow)
+    assert "browser_data_missing" not in [note.name for note in control.all(Note)]
+    theatre.workspaces.saved.clear()
+    control = theatre.again()
+    assert await theatre.play(flow) == Done()
+    assert "browser_data_missing" in [note.name for note in control.all(Note)]
+    assert theatre.browsers.requests[-1].restore is not None
 
 
 async def test_steps_without_a_flag_run_in_every_attempt(theatre):
@@ -434,6 +456,23 @@ async def test_a_stop_before_the_launch_starts_no_browser(theatre):
     )
     assert await theatre.play(flow) == Interrupted(reason="not today")
     assert (theatre.browsers.requests, list(done)) == ([], [])
+
+
+async def test_a_run_that_is_to_yield_ends_after_its_step(theatre):
+    """The step under way is committed, the next is not begun; the attempt is interrupted, for the reason that was given."""
+    flow = Flow()
+
+    @flow.step
+    async def one(ctx):
+        theatre.control.say(Yield(reason="no room"))
+        await anyio.wait_all_tasks_blocked()
+
+    @flow.step
+    async def two(ctx):
+        pytest.fail("it was not to begin")
+
+    assert await theatre.play(flow) == Interrupted(reason="no room")
+    assert theatre.session.completion_flags == {"one": True}
 
 
 async def test_what_is_done_already_asks_for_no_launch(theatre):

@@ -16,6 +16,7 @@ from core.domain.policy import POLICIES, Cost
 from core.errors import LocateFailed, StepFailed
 from core.state.port import LoginState
 from tests.unit.workers.stage import PROFILE, Theatre
+from workers.classify import code_of
 from workers.steps import Flow, fail, needs_person
 
 
@@ -87,6 +88,9 @@ async def test_what_the_browser_showed_explains_a_failure(theatre, error, told, 
     outcome = await theatre.play(failing(error, *told))
     assert isinstance(outcome, Failed)
     assert (outcome.code, outcome.step) == (code, "pay")
+    because = {Code.PAGE_CRASHED: "; the page had crashed"}.get(code, "; the page was answered with ")
+    explained = code_of(error) is not code
+    assert (because in outcome.reason) == explained
     [problem] = theatre.control.all(StepProblem)
     assert problem.code is code
 
@@ -150,7 +154,8 @@ async def test_prepare_is_explained_as_well(theatre):
         fail("the shop is closed", code="site_down")
 
     outcome = await theatre.play(flow, attempt=2)
-    assert (outcome.code, outcome.step, outcome.reason) == (Code.SITE_DOWN, "prepare", "the shop is closed")
+    assert (outcome.code, outcome.step) == (Code.SITE_DOWN, "prepare")
+    assert outcome.reason.endswith(": the shop is closed")
 
 
 def with_login(answers: list[bool]) -> tuple[Flow, list[str]]:
@@ -179,7 +184,9 @@ async def test_a_login_that_was_there_and_is_gone_explains_what_is_missing(theat
     assert theatre.session.logged_in == ["shop"]
     flow.steps.reverse()
     theatre.again()
-    assert (await theatre.play(flow, attempt=2)).code is Code.LOGIN_LOST
+    outcome = await theatre.play(flow, attempt=2)
+    assert outcome.code is Code.LOGIN_LOST
+    assert outcome.reason.endswith("; the login that was there before is gone")
     flow.steps.reverse()
     theatre.again()
     # the first step was committed

@@ -1,0 +1,105 @@
+"""Looks at the host twice a second and acts on what ``core.domain.admission`` says: hold starts, or send one away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+import msgspec
+import structlog
+
+from core.domain.admission import Admission, AdmissionPolicy, Load, admit
+from core.errors import OstlerError
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskStatus
+
+    from core.clock import Clock
+    from core.dispatch.handle import Handle, Handles
+    from core.dispatch.off_loop import OffLoop
+    from core.dispatch.steering import Steering
+    from core.process.port import HostMeter
+
+INTERVAL = 0.5
+log = structlog.get_logger(__name__)
+
+
+class Pressure:
+    """Holds a fleet to what its host can take.
+
+    Args:
+        meter: measures.
+        policy: the limits.
+        steering: holds starts and lets them go.
+        handles: the attempts under way.
+        files: runs what blocks.
+        clock: for durations.
+    """
+
+    def __init__(
+        self,
+        *,
+        meter: HostMeter,
+        policy: AdmissionPolicy,
+        steering: Steering,
+        handles: Handles,
+        files: OffLoop,
+        clock: Clock,
+    ) -> None:
+        self._meter = meter
+        self._policy = policy
+        self._steering = steering
+        self._handles = handles
+        self._files = files
+        self._clock = clock
+        self._state = Admission()
+        self._holding = ""
+        self._looked = False
+
+    async def watch(self, *, task_status: TaskStatus[None]) -> None:
+        """Look and act until cancelled; started once there was a first look."""
+        due = self._clock.monotonic()
+        while True:
+            self._act(await self._measured(max(self._clock.monotonic() - due, 0.0)))
+            if not self._looked:
+                self._looked = True
+                task_status.started()
+            due = self._clock.monotonic() + INTERVAL
+            await anyio.sleep(INTERVAL)
+
+    def count_launch(self) -> None:
+        """One more was let through since the last look; when there is no room for another, it waits for the next look."""
+        room = self._state.room
+        if room is None:
+            return
+        self._state = msgspec.structs.replace(self._state, room=room - 1)
+        if room <= 1 and not self._holding:
+            self._hold("memory")
+
+    async def _measured(self, lag: float) -> Load:
+        stamps = {handle.profile_id: handle.stamp for handle in self._handles if handle.stamp is not None}
+        try:
+            return await self._files(self._meter.measure, stamps, lag)
+        except OstlerError as exc:
+            log.warning("host_not_measured", reason=str(exc))
+            return Load(lag=lag)
+
+    def _act(self, load: Load) -> None:
+        under_way = sum(1 for _ in self._handles)
+        self._state = admit(self._policy, self._state, load, under_way=under_way, now=self._clock.monotonic())
+        self._hold(self._state.reason)
+        if self._state.shed and (handle := self._youngest()) is not None:
+            log.warning("job_sent_away", job=handle.claim.job.spec.id, reason="memory")
+            handle.ask_to_yield("the host ran out of memory; it goes on later")
+
+    def _hold(self, reason: str) -> None:
+        if reason != self._holding:
+            if self._holding:
+                self._steering.let_go(self._holding)
+            if reason:
+                self._steering.hold(reason)
+            self._holding = reason
+
+    def _youngest(self) -> Handle | None:
+        launched = [one for one in self._handles if one.launched and one.parked is None and not one.yields.is_set()]
+        return launched[-1] if len(launched) > 1 else None
