@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import stat
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.cli.command import add_command
-from core.cli.printing import print_json
+from core.cli.printing import print_json, say
 from core.cli.profile_archive_shown import ShownArchive, lines_of_export, lines_of_import
 from core.domain.outcome import ExitCode
 from core.errors import BrowserError
@@ -61,7 +60,7 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     if arguments.json:
         print_json(shown)
     else:
-        sys.stdout.write("\n".join(lines_of_export(shown)) + "\n")
+        say(lines_of_export(shown))
     return ExitCode.DONE
 
 
@@ -80,7 +79,7 @@ def _import(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     if arguments.json:
         print_json(shown)
     else:
-        sys.stdout.write("\n".join(lines_of_import(shown)) + "\n")
+        say(lines_of_import(shown))
     return ExitCode.DONE
 
 

@@ -24,6 +24,7 @@ from core.profiles.migration import DEFAULT
 from core.profiles.schema import is_start_url
 from core.redaction import Redactor
 from core.settings import CHECKOUT, load
+from core.text import visible
 from workers.browser.environment import has_display
 from workers.by_hand import ByHand, line_of
 
@@ -112,7 +113,7 @@ async def _visit(settings: Settings, hello: Hello) -> ExitCode:
 def _say(line: str) -> None:
     # a terminal that was closed must not end what is being saved
     with suppress(OSError):
-        print(line, flush=True)  # noqa: T201 - what a person waits for, at once
+        print(visible(line), flush=True)  # noqa: T201 - what a person waits for, at once
 
 
 def _checked(url: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import msgspec
 
 from core.cli.command import add_command
 from core.cli.hidden_value import SOURCES, hidden_value
-from core.cli.printing import columns
+from core.cli.printing import columns, say
 from core.domain.outcome import ExitCode
 from core.errors import BadInput, Problem
 from core.profiles.manager import ProfileManager
@@ -116,4 +115,4 @@ def _devices() -> Mapping[str, bool]:
 def _say(metadata: ProfileMetadata) -> None:
     found = shown(metadata)
     lines = columns(list(found.items())) if found else ["nothing is set: the browser's own values, in each run"]
-    sys.stdout.write("\n".join([f"{metadata.profile_id}:", *(f"  {line}" for line in lines)]) + "\n")
+    say([f"{metadata.profile_id}:", *(f"  {line}" for line in lines)])

@@ -30,6 +30,7 @@ from core.domain.lifecycle import JobEvent
 from core.domain.model import Counters, JobSpec
 from core.domain.retry import Decision
 from core.domain.session import Identity, SessionState
+from core.profiles import ProfileManager
 from core.queue.sqlite import SqliteQueue
 from core.state.orchestrator_lock import OrchestratorLock
 from core.state.sessions import FileSessionStore
@@ -66,6 +67,8 @@ SHOWN: dict[str, tuple[str, tuple[str, ...]]] = {
     "gc": ("gc", ("--dry-run",)),
     "config show": ("config-show", ()),
     "config failures": ("config-failures", ()),
+    "profile export": ("profile-archive", ("named", f"out{EVIL}.zip")),
+    "profile import": ("profile-archive", (f"in{EVIL}.zip", "--as", "copied")),
     "explain": ("explain", (f"failed{EVIL}",)),
 }
 """Every command that knows ``--json``: name of its schema, and arguments that make it print much."""
@@ -74,6 +77,7 @@ OTHERS = {
     "report": ("--format", "csv"),
     "queue export": ("--all",),
     "queue schema": (),
+    "profile set": ("named", "locale=de-DE"),
     "session reset": ("anna", "--step", "never"),
     "session show": ("nobody",),
     "queue cancel": (f"failed{EVIL}",),
@@ -101,6 +105,9 @@ def here(tmp_path, monkeypatch) -> Iterator[list[str]]:
         remembered={EVIL: {"order": EVIL}},
     )
     FileSessionStore(state).write(session, fence=1)
+    profiles = ProfileManager(state)
+    profiles.create("named")
+    profiles.export("named", f"in{EVIL}.zip")
     queue = SqliteQueue(state / "queue.db")
     queue.begin_run(1.0)
     flow = str(tmp_path / f"{EVIL}.py")
