@@ -466,7 +466,7 @@ CLONES = (
 TABLES = {"MODEL": MODEL, "NAMED": NAMED, "CLONES": CLONES}
 
 
-def tests_of(path: Path) -> dict[str, list[str]]:
+def found_in(path: Path) -> dict[str, list[str]]:
     """Return the tests of a file with the names of their decorators."""
     return {
         node.name: [ast.unparse(decorator) for decorator in node.decorator_list]
@@ -481,7 +481,7 @@ def test_a_promise_is_held(row):
     assert row.tests or row.instead
     for named in row.tests.split():
         file, _, test = named.partition(":")
-        decorators = tests_of(TESTS / FILES[file]).get(test)
+        decorators = found_in(TESTS / FILES[file]).get(test)
         assert decorators is not None, f"{FILES[file]} has no {test}"
         assert not any(decorator.startswith("pytest.mark.skip(") for decorator in decorators), named
 
