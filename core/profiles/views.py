@@ -168,6 +168,7 @@ class ProfileViews:
         """
         try:
             self.locks.finish_begun()
+            self.registry.settle()
             if legacy.find(self._state_dir) is not None and not self.registry.exists(DEFAULT):
                 self.migrate()
         except (HolderAlive, ProfileTaken, TemplateLive):
