@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from core.cli.command import add_command
 from core.cli.printing import print_json, say
 from core.cli.profile_archive_shown import ShownArchive, lines_of_export, lines_of_import
+from core.cli.profile_id import add_id
 from core.domain.outcome import ExitCode
 from core.errors import BrowserError
 from core.input_file import absolute
@@ -31,7 +32,7 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
         ["profile export anna anna.zip", "profile export anna anna.zip --with-secrets"],
         more="Without --with-secrets there is nothing in it that opens the account: no login, no browser data, no password.",
     )  # fmt: skip
-    out.add_argument("profile_id", metavar="ID")
+    add_id(out, needed=True)
     out.add_argument("file", metavar="FILE")
     out.add_argument("--with-secrets", action="store_true", help="with login, browser data and passwords")
     out.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")

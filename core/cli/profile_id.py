@@ -18,21 +18,18 @@ if TYPE_CHECKING:
 WHERE_NONE = "default: the active profile, else `default`"
 
 
-def add_id(
-    parser: argparse.ArgumentParser, *, needed: bool = False, name: str = "profile_id", metavar: str = "ID"
-) -> None:
+def add_id(parser: argparse.ArgumentParser, *, needed: bool = False, says: str | None = None) -> None:
     """Add the argument for an ID, which shells complete.
 
     Args:
         parser: where to.
         needed: it must be given.
-        name: attribute of the parsed arguments.
-        metavar: how help calls it.
+        says: its help, where that is not obvious.
     """
     if needed:
-        action = parser.add_argument(name, metavar=metavar)
+        action = parser.add_argument("profile_id", metavar="ID", help=says)
     else:
-        action = parser.add_argument(name, metavar=metavar, nargs="?", help=WHERE_NONE)
+        action = parser.add_argument("profile_id", metavar="ID", nargs="?", help=says or WHERE_NONE)
     action.completer = _known  # type: ignore[attr-defined]
 
 

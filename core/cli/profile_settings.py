@@ -11,6 +11,7 @@ import msgspec
 from core.cli.command import add_command
 from core.cli.hidden_value import SOURCES, hidden_value
 from core.cli.printing import columns, say
+from core.cli.profile_id import add_id
 from core.domain.outcome import ExitCode
 from core.errors import BadInput, Problem
 from core.profiles.manager import ProfileManager
@@ -36,7 +37,7 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
         more=f"Names: {', '.join(NAMES)}, {HEADER}NAME. What is secret (a proxy's password, a header that authorises) is asked "
         f"for: give the name alone.",
     )  # fmt: skip
-    one.add_argument("profile_id", metavar="ID")
+    add_id(one, needed=True)
     one.add_argument("assignments", metavar="NAME=VALUE", nargs="+", help="or NAME alone, to be asked for the value")
     one.add_argument(
         "--from", dest="source", metavar="SOURCE", help=f"where the value of one NAME comes from: {SOURCES}"
@@ -46,7 +47,7 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
         commands, "unset", "let one be as it is where nothing is set",
         ["profile unset anna viewport", "profile unset anna header.X-Client", "profile unset anna extra_headers"],
     )  # fmt: skip
-    none.add_argument("profile_id", metavar="ID")
+    add_id(none, needed=True)
     none.add_argument("names", metavar="NAME", nargs="+")
     none.set_defaults(run=_unset)
 
