@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from workers.runner import Ports
 
 _INTERVAL = 1.0
-_KEEP_EVERY = 5.0
+_KEEP_EVERY = 2.0
 _MOST_ORIGINS = 50
 _STAND_LIMIT = 20.0
 _OF_THE_SESSION = -1

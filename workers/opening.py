@@ -50,7 +50,8 @@ def browser_request(held: Held, workspace: Workspace, *, doubts_login: bool = Fa
     login, metadata, settings = held.record.login, held.metadata, held.hello.settings
     restored: LoginState | None = None
     cookies: tuple[dict[str, Any], ...] = ()
-    if login is not None and held.login_counts:
+    # an empty one is that of a new profile: restored into a template's data, it would wipe that
+    if login is not None and not login.is_empty and held.login_counts:
         # what cannot be exported would be wiped: then the copy of what was saved last has to do
         doubted = doubts_login and not login.unexportable
         as_saved = workspace.receipt.source == "profile" and not held.unsaved

@@ -117,23 +117,28 @@ class PersonsVisit(Run):
         self._reporter.note("saved", files=saved.files, bytes=saved.bytes, sites=len(sites_of(login)))
 
     def _count_as_saved(self, held: Held, watch: LoginWatch) -> None:
-        metadata = held.metadata
-        metadata.generation = watch.number
-        metadata.last_used = metadata.last_activity = timestamp(self._ports.clock.now())
-        metadata.last_error = metadata.error_phase = None
-        if watch.has_changed:
-            # somebody logged in, or out: the next run's check finds out
-            metadata.login_state = "unknown"
-        self._ports.profiles.write(metadata)
+        now = timestamp(self._ports.clock.now())
+
+        def change(metadata: ProfileMetadata) -> None:
+            metadata.generation = watch.number
+            metadata.browser, metadata.browser_version = held.metadata.browser, held.metadata.browser_version
+            metadata.last_used = metadata.last_activity = now
+            metadata.last_error = metadata.error_phase = None
+            if watch.has_changed:
+                # somebody logged in, or out: the next run's check finds out
+                metadata.login_state = "unknown"
+
+        self._ports.profiles.update(self._profile_id, change)
 
     def _remember(self, reason: str) -> None:
         """Note what went wrong, for whoever opens the profile next."""
-        profiles = self._ports.profiles
-        try:
-            metadata = profiles.ensure(self._profile_id, self._ports.clock.now())
+
+        def change(metadata: ProfileMetadata) -> None:
             metadata.last_error, metadata.error_phase = reason, self._reporter.phase
             metadata.last_activity = timestamp(self._ports.clock.now())
-            profiles.write(metadata)
+
+        try:
+            self._ports.profiles.update(self._profile_id, change)
         except OstlerError as exc:
             # it is said all the same, by what ends this visit
             self._reporter.log.warning("error_not_noted", reason=self._reporter.secrets.mask(str(exc)))
@@ -177,7 +182,7 @@ class PersonsVisit(Run):
     async def _started(self, stack: AsyncExitStack, held: Held, workspace: Workspace) -> OpenBrowser:
         request = browser_request(held, workspace)
         browser = await stack.enter_async_context(self._ports.browsers.open(request))
-        if request.restore is not None:
+        if request.restore is not None and not request.restore.is_empty:
             self._reporter.note("login_state_put_back", exported_at=timestamp(request.restore.exported_at))
         return browser
 

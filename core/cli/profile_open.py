@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from core.cli.command import add_command
 from core.cli.printing import size
-from core.clock import SystemClock
 from core.domain.messages import BrowserStarted, Hello, Note, Phase, Visit, WorkerSettings
 from core.domain.model import JobSpec
-from core.domain.validation import require_id
 from core.durable import ensure_directory
 from core.errors import BadInput, HostFailed, Problem, ProfileHeld
 from core.process.child import LaunchPlan, SubprocessLauncher
 from core.process.port import WorkerCommand
-from core.profiles.lock import FileProfileLocks
+from core.profiles.manager import ProfileManager
+from core.profiles.migration import DEFAULT
 from core.profiles.schema import is_start_url
 from core.redaction import Redactor
 from core.settings import CHECKOUT, load
+from core.text import visible
 from workers.browser.environment import has_display
 from workers.by_hand import ByHand, line_of
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from core.domain.outcome import ExitCode
     from core.settings import Settings
 
-DEFAULT = "default"
 _CLOSE_WITHIN = 30.0
 _END_WITHIN = 180.0
 
@@ -68,18 +67,22 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
 def _open(arguments: argparse.Namespace, _: Settings) -> ExitCode:
     flags = {name: getattr(arguments, name) for name in ("state_dir", "log_dir", "browser", "sandbox")}
     settings = load(flags, os.environ, cwd=Path.cwd())
-    profile_id = require_id(arguments.profile_id or DEFAULT, "ID")
+    manager = ProfileManager(settings.state_dir)
+    profile_id = manager.chosen(arguments.profile_id)
     url = None if arguments.url is None else _checked(arguments.url)
     if not has_display(os.environ):
         raise HostFailed(
             "a browser is to be shown, and there is no display here; on a server: ssh -X, or xvfb-run and VNC"
         )
-    holder = FileProfileLocks(settings.state_dir, SystemClock()).holder(profile_id)
+    holder = manager.locks.holder(profile_id)
     if holder is not None:
         raise ProfileHeld(f"profile {profile_id}", str(holder))
     for directory in (settings.state_dir, settings.log_dir):
         ensure_directory(directory)
-    template = None if arguments.template is None else str(Path(arguments.template).resolve())
+    template = None if arguments.template is None else Path(arguments.template).resolve()
+    manager.tidy()
+    if arguments.save and not manager.registry.exists(profile_id):
+        manager.create(profile_id, template=template)
     worker = WorkerSettings(
         state_dir=str(settings.state_dir),
         log_dir=str(settings.log_dir),
@@ -91,7 +94,7 @@ def _open(arguments: argparse.Namespace, _: Settings) -> ExitCode:
         close_timeout=_CLOSE_WITHIN,
         visit=Visit(url=url, save=arguments.save),
     )
-    job = JobSpec(id=profile_id, profile_id=profile_id, flow="", template=template)
+    job = JobSpec(id=profile_id, profile_id=profile_id, flow="", template=None if template is None else str(template))
     return asyncio.run(_visit(settings, Hello(job=job, attempt=1, nonce=secrets.token_hex(16), settings=worker)))
 
 
@@ -110,7 +113,7 @@ async def _visit(settings: Settings, hello: Hello) -> ExitCode:
 def _say(line: str) -> None:
     # a terminal that was closed must not end what is being saved
     with suppress(OSError):
-        print(line, flush=True)  # noqa: T201 - what a person waits for, at once
+        print(visible(line), flush=True)  # noqa: T201 - what a person waits for, at once
 
 
 def _checked(url: str) -> str:

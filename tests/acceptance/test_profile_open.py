@@ -15,6 +15,7 @@ from pathlib import Path
 import pyotp
 import pytest
 
+from core.profiles.manager import ProfileManager
 from core.profiles.store import FileProfileStore
 from core.state.login_state import FileLoginStateStore
 from core.state.sessions import FileSessionStore
@@ -100,6 +101,12 @@ def sign_ins(demo: Path) -> dict[str, int]:
             shutil.copy(file, scratch)
         with closing(sqlite3.connect(Path(scratch, database.name))) as copied:
             return dict(copied.execute("SELECT service, count(*) FROM logins GROUP BY service"))
+
+
+def is_kept(tmp_path: Path) -> bool:
+    """Whether the whole login of the small site is durable, while the browser runs."""
+    kept = FileLoginStateStore(tmp_path / "state").read("anna")
+    return kept is not None and len(kept.value.cookies) == 2 and len(kept.value.origins) == 1
 
 
 def outputs(tmp_path: Path, profile: str = "anna") -> dict[str, object]:
@@ -189,7 +196,7 @@ def test_a_kill_saves_nothing_half_and_loses_nothing(person, tmp_path, origin, w
     cut_off = person("anna", "--url", f"{origin}/login")
     with cut_off.at_the_browser() as context:
         context.pages[-1].locator("p").wait_for()
-    until(lambda: "login_state_kept" in (tmp_path / "logs" / "anna.log").read_text(), lambda: cut_off.said)
+    until(lambda: is_kept(tmp_path), lambda: cut_off.said)
     worker = cut_off.worker()
     {"browser": cut_off.browser(), "worker": worker, "command": cut_off.process}[who].send_signal(signal.SIGKILL)
     cut_off.end()
@@ -225,7 +232,7 @@ def test_what_was_exported_comes_back_where_the_data_of_a_kill_is_damaged(person
     assert first.end() == 0, first.said
     cut_off = person("anna", "--url", f"{origin}/login")
     cut_off.sees("is open")
-    until(lambda: "login_state_kept" in (tmp_path / "logs" / "anna.log").read_text(), lambda: cut_off.said)
+    until(lambda: is_kept(tmp_path), lambda: cut_off.said)
     cut_off.worker().kill()
     cut_off.end()
     until(lambda: cut_off.processes() == [], lambda: str(cut_off.processes()))
@@ -308,11 +315,22 @@ def test_who_wants_the_profile_meanwhile_is_told_by_whom_it_is_held(person, tmp_
         assert queue.execute("SELECT state, failures FROM jobs").fetchall() == [("done", 0)]
 
 
+def test_without_an_id_the_active_profile_is_meant(tmp_path):
+    """Somebody has it, so it is named, and nothing is started."""
+    manager = ProfileManager(tmp_path / "state")
+    manager.create("bert")
+    manager.activate("bert")
+    with manager.locks.acquire("bert", what="a test"):
+        person = Person(tmp_path, ":0")
+        assert person.end() == 5
+    assert "profile bert is held by a test, pid " in person.said
+
+
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
         (["anna"], 7, "there is no display here; on a server: ssh -X, or xvfb-run"),
-        (["../x"], 2, "ID: expected 1 to 32 of"),
+        (["../x"], 2, "expected 1 to 32 of"),
         (
             ["anna", "--url", "example.org/?token=secret"],
             2,

@@ -237,6 +237,18 @@ def test_what_is_damaged_is_not_exported(here: Path, tmp_path: Path):
     assert not list(tmp_path.glob("*.zip"))
 
 
+def test_what_was_changed_since_it_was_saved_is_not_exported(here: Path, there: Path, tmp_path: Path):
+    """An import notes what every file is; one that is another later, of the same size and time, is named."""
+    written(here, tmp_path / "anna.zip")
+    read(there, tmp_path / "anna.zip")
+    path = there / "profiles/anna/browser_profile/Default/Extensions/abc/1.0/Cache/größe.js"
+    before = path.stat()
+    path.write_text("lost, too")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(WorkspaceCorrupt, match=r"größe\.js: its content is not what was saved"):
+        written(there, tmp_path / "again.zip")
+
+
 def test_a_damaged_session_comes_as_the_version_before(here: Path, there: Path, tmp_path: Path):
     """And that is said."""
     FileSessionStore(here).write(SessionState(profile_id="anna", completion_flags={"newer": True}), fence=6)

@@ -268,7 +268,7 @@ async def test_a_failure_that_cannot_be_noted_is_said_all_the_same(theatre):
     """A full disk beside a killed browser: the outcome names the browser."""
     theatre.browsers.at_close.append(BrowserLost("it crashed, or was killed"))
     async with visiting(theatre) as visited:
-        theatre.profiles.write = _full
+        theatre.profiles.update = _full
         visited.close_window()
     assert visited.outcome.reason.startswith("it crashed, or was killed")
 
@@ -306,6 +306,17 @@ async def test_the_profiles_settings_count(theatre):
     assert (request.device_descriptor, request.viewport, request.color_scheme) == ("Pixel 5", (640, 360), "dark")
     assert request.extra_headers == {"Authorization": "Bearer desk"}
     assert theatre.redactor.text("pa55word, Bearer desk") == "[redacted], [redacted]"
+
+
+async def test_an_empty_login_state_is_not_put_into_a_templates_data(theatre):
+    """A new profile has one; the template's own logins stay."""
+    template = Path("/templates/base")
+    theatre.workspaces.templates[template] = {"Default/Cookies": "logged in"}
+    theatre.logins.write(PROFILE, LoginState(), fence=0)
+    async with visiting(theatre, template=template) as visited:
+        visited.close_window()
+    assert (theatre.browsers.requests[0].restore, theatre.browsers.requests[0].add_cookies) == (None, ())
+    assert visited.said("login_state_put_back") == []
 
 
 async def test_a_start_page_that_does_not_load_is_said(theatre):
