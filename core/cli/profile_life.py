@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.cli.command import add_command
 from core.cli.printing import print_json, say
 from core.cli.profile_id import add_id
+from core.cli.profile_settings import require_hidden
 from core.cli.profile_shown import ShownChange
 from core.domain.outcome import ExitCode
 from core.domain.validation import ID_RULE, require_id
 from core.errors import BadInput, Problem
 from core.profiles.manager import ProfileManager
 from core.profiles.platforms import platform_names
+from core.profiles.port import ProfileMetadata
+from core.profiles.settings import Around, assign
 from core.queue.sqlite import SqliteQueue
 
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
 
     from core.profiles.inspection import Profile
     from core.settings import Settings
 
 _JSON = "as JSON (docs/schemas/profile-change.json)"
-_SIZE = 2
+_SETTINGS = ("flow", "start_url", "device", "locale", "timezone", "viewport", "color_scheme")
 
 
 def register(commands: argparse._SubParsersAction[Any]) -> None:
@@ -72,7 +75,7 @@ def _register_create(commands: argparse._SubParsersAction[Any]) -> None:
         ["profile create anna --platform whatsapp", "profile create anna --template ~/base --tag support",
          "profile create anna --import ~/old"],
         more="It begins with what its platform says: a start page, and this host's language and time zone, which stay with it. "
-        "All of it can be edited in its metadata.json.",
+        "`ostler profile set` changes all of it.",
     )  # fmt: skip
     add = create.add_argument
     add("profile_id", metavar="ID", help=ID_RULE)
@@ -94,20 +97,18 @@ def _register_create(commands: argparse._SubParsersAction[Any]) -> None:
 
 
 def _create(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
-    names = ("start_url", "device", "locale", "timezone", "color_scheme")
-    given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
-    if arguments.flow is not None:
-        given["flow"] = str(_existing(arguments.flow))
-    if arguments.viewport is not None:
-        given["viewport"] = _viewport(arguments.viewport)
+    profile_id = require_id(arguments.profile_id, "ID")
+    typed = [(name, text) for name in _SETTINGS if (text := getattr(arguments, name)) is not None]
+    require_hidden(typed)
+    chosen = assign(ProfileMetadata(profile_id=profile_id), typed, Around(cwd=Path.cwd(), devices=dict))
     profile = ProfileManager(settings.state_dir).create(
-        arguments.profile_id,
+        profile_id,
         arguments.platform,
         template=arguments.template,
         source=arguments.source,
         name=arguments.name,
         tags=arguments.tags,
-        settings=given,
+        settings={name: getattr(chosen, name) for name, _ in typed},
     )
     return _done(arguments, ShownChange(did="created", id=profile.id, profile=profile), f"{profile.id} is created")
 
@@ -178,21 +179,3 @@ def _is_wanted(state_dir: Path, profile_id: str) -> bool:
         return profile_id in queue.pending_profiles()
     finally:
         queue.close()
-
-
-def _existing(text: str) -> Path:
-    from pathlib import Path  # noqa: PLC0415 - only here, where a flow is named
-
-    path = Path(text).resolve()
-    if not path.is_file():
-        raise BadInput([Problem(place="--flow", expected="an existing flow file", found=f"nothing at {path}")])
-    return path
-
-
-def _viewport(text: str) -> dict[str, int]:
-    numbers = text.lower().split("x")
-    if len(numbers) != _SIZE or not all(number.isascii() and number.isdecimal() for number in numbers):
-        raise BadInput(
-            [Problem(place="--viewport", expected="a width and a height, as 1280x720", found=repr(text[:64]))]
-        )
-    return {"width": int(numbers[0]), "height": int(numbers[1])}

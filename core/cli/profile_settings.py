@@ -55,7 +55,7 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
 def _set(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     profile_id = arguments.profile_id
     typed = [text.partition("=") for text in arguments.assignments]
-    _require_hidden([(name, text) for name, equals, text in typed if equals])
+    require_hidden([(name, text) for name, equals, text in typed if equals])
     asked = [name for name, equals, _ in typed if not equals]
     if arguments.source is not None and (len(asked) != 1 or len(typed) != 1):
         raise BadInput(
@@ -75,8 +75,12 @@ def _unset(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     return ExitCode.DONE
 
 
-def _require_hidden(typed: list[tuple[str, str]]) -> None:
-    """Refuse secrets on the command line; they are not repeated, and yet others may have seen them."""
+def require_hidden(typed: list[tuple[str, str]]) -> None:
+    """Refuse secrets on the command line; they are not repeated, and yet others may have seen them.
+
+    Raises:
+        BadInput: for each of them, how to give it.
+    """
     problems = [
         Problem(
             place="NAME=VALUE", field=name, expected="no secret on the command line", found="one",

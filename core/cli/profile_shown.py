@@ -8,8 +8,9 @@ import msgspec
 
 from core.cli.printing import columns, size
 from core.console.wording import one_line
+from core.profiles import settings
 from core.profiles.inspection import Profile, ProfileReport
-from core.redaction import MASK, mask_url
+from core.redaction import MASK, mask_page, mask_url
 from core.upkeep.finding import Finding
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from core.profiles.port import ProfileMetadata
 
 _LISTED = 40
-_LABEL = 16
+_LABEL = 18
 
 
 class ShownProfiles(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,9 +84,9 @@ class ShownChange(msgspec.Struct, frozen=True, kw_only=True):
 def without_secrets(metadata: ProfileMetadata) -> dict[str, Any]:
     """Return metadata as plain data: passwords, header values and the platform's own values are masked."""
     plain: dict[str, Any] = msgspec.to_builtins(metadata)
-    for name in ("proxy", "start_url"):
+    for name, masked in (("proxy", mask_url), ("start_url", mask_page)):
         if plain[name] is not None:
-            plain[name] = mask_url(plain[name])
+            plain[name] = masked(plain[name])
     plain["extra_headers"] = dict.fromkeys(plain["extra_headers"], MASK)
     plain["platform_config"] = dict.fromkeys(plain["platform_config"], MASK)
     return plain
@@ -115,19 +116,17 @@ def lines_of_status(report: ProfileReport) -> list[str]:
     if profile.last_error:
         where = f" ({profile.error_phase})" if profile.error_phase else ""
         pairs.append(("last error", f"{profile.last_error}{where}"))
-    shown = {} if report.metadata is None else without_secrets(report.metadata)
-    pairs += [
-        (name.replace("_", " "), _text(shown[name]))
-        for name in _SETTINGS
-        if shown.get(name) not in (None, "", [], (), {})
-    ]
+    if report.metadata is not None:
+        pairs += [(name, value) for name, value in settings.shown(report.metadata).items() if name != "name"]
+        plain = without_secrets(report.metadata)
+        pairs += [(name, _text(plain[name])) for name in _MORE if plain[name] not in (None, "", [], (), {})]
     pairs += [
         ("session", report.session_status or "none"),
         ("flags", ", ".join(report.flags) or "none"),
         ("size", size(report.size)),
         ("directory", report.directory),
     ]
-    return [f"{name:<{_LABEL}}{one_line(value)}" for name, value in pairs]
+    return [f"{name:<{_LABEL}} {one_line(value)}" for name, value in pairs]
 
 
 def lines_of_size(found: ProfileSize) -> list[str]:
@@ -164,11 +163,7 @@ def lines_of_recovery(report: RecoveryReport) -> list[str]:
     return lines
 
 
-_SETTINGS = (
-    "tags", "notes", "flow", "template", "start_url", "device", "device_descriptor", "viewport", "proxy", "locale",
-    "timezone", "color_scheme", "extra_headers", "downloads", "platform_version", "platform_config", "browser",
-    "browser_version",
-)  # fmt: skip
+_MORE = ("tags", "template", "platform_version", "platform_config", "browser", "browser_version")
 
 
 def _row(profile: Profile) -> tuple[str, ...]:
