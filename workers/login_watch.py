@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import anyio
 import msgspec
 
-from core.errors import BrowserError, BrowserLost, DurableWriteFailed
+from core.errors import BrowserError, BrowserLost, OstlerError
 from core.state.port import LoginState
 from workers.browser.login import origin_of
 from workers.opening import browser_request
@@ -132,8 +132,8 @@ class LoginWatch:
     def _keep_for_now(self, login: LoginState) -> None:
         try:
             self.keep(login)
-        except DurableWriteFailed as exc:
-            # it is in memory, and at the end it is tried again
+        except OstlerError as exc:
+            # it is in memory; at the end it is tried again, and what still fails then ends the visit
             self._reporter.note("login_state_not_kept", reason=str(exc))
         else:
             self._reporter.log.info("login_state_kept", cookies=len(login.cookies), origins=len(login.origins))

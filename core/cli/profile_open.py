@@ -83,6 +83,7 @@ def _open(arguments: argparse.Namespace, _: Settings) -> ExitCode:
     manager.tidy()
     if arguments.save and not manager.registry.exists(profile_id):
         manager.create(profile_id, template=template)
+        _say(f"made profile {profile_id}" + (", from the template" if template is not None else ""))
     worker = WorkerSettings(
         state_dir=str(settings.state_dir),
         log_dir=str(settings.log_dir),

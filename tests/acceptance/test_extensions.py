@@ -64,7 +64,7 @@ def test_a_person_and_a_run_with_windows_share_it(tmp_path, origin, display):
     finally:
         person.process.kill()
         person.process.wait()
-    assert "starting from the template" in person.said
+    assert "made profile anna, from the template" in person.said
     assert run(tmp_path, origin, "--headed", DISPLAY=display)[1] == "2"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -15,6 +16,7 @@ from pathlib import Path
 import pyotp
 import pytest
 
+from core.cli.main import parser
 from core.profiles.manager import ProfileManager
 from core.profiles.store import FileProfileStore
 from core.state.login_state import FileLoginStateStore
@@ -313,6 +315,14 @@ def test_who_wants_the_profile_meanwhile_is_told_by_whom_it_is_held(person, tmp_
         fleet.wait()
     with closing(sqlite3.connect(tmp_path / "state" / "queue.db")) as queue:
         assert queue.execute("SELECT state, failures FROM jobs").fetchall() == [("done", 0)]
+
+
+def test_what_the_page_says_to_type_is_understood():
+    """Each command of docs/profile-open.md is one."""
+    lines = (CHECKOUT / "docs" / "profile-open.md").read_text("utf-8").splitlines()
+    typed = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("ostler ")]
+    assert len(typed) == 5
+    assert {parser().parse_args(line).profile_id for line in typed} == {"anna", "bert", None}
 
 
 def test_without_an_id_the_active_profile_is_meant(tmp_path):

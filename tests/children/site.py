@@ -1,5 +1,5 @@
 """A web site for tests that need a login: ``/login`` sets cookies and localStorage, ``/whoami`` says who asks, ``/receipt``
-downloads a file.
+downloads a file, ``/app`` has a service worker that answers everything.
 """
 
 from __future__ import annotations
@@ -16,7 +16,16 @@ _LOGIN = b"<!doctype html><p>in</p><script>localStorage.setItem('token', 'stored
 _RECEIPT = (
     b"<!doctype html><a href='data:text/plain,paid' download=receipt.txt></a><script>document.links[0].click()</script>"
 )
-_PAGES = {"/login": _LOGIN, "/receipt": _RECEIPT}
+_APP = b"""<!doctype html><script>
+navigator.serviceWorker.register('/worker.js').then(() => navigator.serviceWorker.ready)
+  .then(() => { localStorage.setItem('token', 'stored'); document.title = 'ready'; });
+</script>"""
+_WORKER = b"""
+self.addEventListener('activate', event => event.waitUntil(self.clients.claim()));
+self.addEventListener('fetch', event => event.respondWith(
+  new Response("<!doctype html><p>by the worker</p>", { headers: { 'Content-Type': 'text/html' } })));
+"""
+_PAGES = {"/login": _LOGIN, "/receipt": _RECEIPT, "/app": _APP, "/worker.js": _WORKER}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -27,7 +36,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path == "/login":
             self.send_header("Set-Cookie", "sid=persistent; Max-Age=86400; Path=/")
             self.send_header("Set-Cookie", "tab=session; Path=/")
-        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Type", "text/javascript" if self.path.endswith(".js") else "text/html")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

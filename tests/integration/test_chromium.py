@@ -243,6 +243,33 @@ async def test_a_mobile_profile_says_so_honestly(provider, request_for, origin):
         assert await page.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone") == "Europe/Berlin"
 
 
+async def test_storage_is_read_without_asking_the_site_or_its_service_worker(provider, request_for):
+    """The site is down and its worker would answer: the pages that are stood at are ours, and show what is stored."""
+    with site.serving() as origin:
+        async with provider.open(request_for("same")) as browser:
+            page = await browser.page()
+            await page.goto(f"{origin}/app")
+            await page.wait_for_function("document.title === 'ready'")
+            await page.goto(f"{origin}/anything")
+            assert await page.locator("p").inner_text() == "by the worker"
+    async with provider.open(request_for("same")) as browser:
+        assert await browser.stand_at([origin, "http://nowhere.invalid:1"], 20) == []
+        assert [await page.locator("p").count() for page in browser.context.pages] == [0, 0, 0]
+        state = await browser.export("storage", None, 1.0)
+    (kept,) = state.origins
+    assert (kept["origin"], kept["localStorage"]) == (origin, [{"name": "token", "value": "stored"}])
+
+
+async def test_a_browser_that_is_gone_is_at_no_origin(provider, request_for):
+    """Every one of them is named."""
+    async with provider.open(request_for()) as browser:
+        pass
+    assert await browser.stand_at(["http://a.localhost", "http://b.localhost"], 20) == [
+        "http://a.localhost",
+        "http://b.localhost",
+    ]
+
+
 async def test_a_profiles_settings_reach_its_pages(provider, request_for, origin):
     """The size of a page, the colour scheme and the extra headers are the profile's."""
     request = request_for(viewport=(640, 360), color_scheme="dark", extra_headers={"X-Desk": "support"})

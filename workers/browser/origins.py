@@ -30,6 +30,7 @@ async def stand_at(context: Any, origins: Iterable[str], seconds: float) -> list
             try:
                 page = await context.new_page()
                 session = await context.new_cdp_session(page)
+                await session.send("Network.enable")
                 await session.send("Network.setBypassServiceWorker", {"bypass": True})
                 await page.route("**/*", lambda route: route.fulfill(content_type="text/html", body=_EMPTY))
                 await page.goto(f"{origin}/")

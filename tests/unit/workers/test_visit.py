@@ -225,6 +225,20 @@ async def test_a_full_disk_on_the_way_is_said_and_tried_again_at_the_end(theatre
     assert theatre.logins.read(PROFILE) is not None
 
 
+async def test_a_newer_holders_login_state_is_left_alone(theatre):
+    """Somebody wrote past the lock: this visit says so, and saves nothing over it."""
+    async with visiting(theatre) as visited:
+        await visited.until(lambda: theatre.logins.read(PROFILE) is not None)
+        theatre.logins.write(PROFILE, LoginState(cookies=[LASTING]), fence=99)
+        visited.browser.context.jar = [PASSING]
+        theatre.clock.advance(60)
+        await visited.until(lambda: visited.said("login_state_not_kept"))
+        visited.close_window()
+    assert isinstance(visited.outcome, Busy)
+    assert theatre.logins.read(PROFILE).value.cookies == [LASTING]
+    assert theatre.workspaces.wanted_back == []
+
+
 async def test_a_browser_that_does_not_answer_is_said_once(theatre):
     """It may be suspended; the next look may be luckier."""
     theatre.browsers.unanswered.extend([BrowserLost("the cookies: no answer")] * 3)
