@@ -225,16 +225,16 @@ class Supervisor:
         handle.turn.slot.give_up()
         if self._stop.drain.is_set() or len(self.handles.parked) > self._settings.max_parked:
             handle.dismiss()
-        nonce, record = attempt.claim.attempt.nonce, self._ports.queue.record_waiting
         try:
-            await self._blocking.queue(record, nonce, why=parked.why)
+            await self._note_waiting(attempt, parked.why)
             self._changed()
             await handle.decided.wait()
             if handle.answers is None:
+                attempt.dismiss(self._ports.clock.monotonic())
                 await child.send(Dismiss())
                 return
             await handle.turn.slot.take()
-            await self._blocking.queue(record, nonce, why="")
+            await self._note_waiting(attempt, "")
             attempt.resume(self._ports.clock.monotonic())
             handle.parked = None
             self._ports.events.emit(
@@ -250,6 +250,13 @@ class Supervisor:
             await child.send(Resume(answers=handle.answers))
         except ControlLost:
             log.info("worker_gone_while_parked", job=parked.job)
+
+    async def _note_waiting(self, attempt: Attempt, why: str) -> None:
+        try:
+            await self._blocking.queue(self._ports.queue.record_waiting, attempt.claim.attempt.nonce, why=why)
+        except QueueUnavailable as exc:
+            # only a text to be shown: no reason to close the browser that a person works in
+            log.warning("waiting_not_recorded", job=attempt.claim.job.spec.id, reason=str(exc))
 
     async def _launch(self, child: Child, attempt: Attempt, handle: Handle) -> None:
         """Give a prepared attempt its turn; one that gets none any more is sent away."""
@@ -273,6 +280,8 @@ class Supervisor:
             )
         )
         turn.launch(record.job_id)
+        # it may have been the last of its batch
+        self._changed()
         try:
             await child.send(Launch())
         except ControlLost:
@@ -329,10 +338,12 @@ class Supervisor:
             process=child.stamp,
             user_data_dir=_user_data_dir(attempt),
         )
-        left = await self._ports.reaper.reap(known, self._settings.orphan_grace)
-        if left:
-            log.warning("tree_outlived_worker", job=record.job_id, processes=left)
-        await child.close()
+        try:
+            left = await self._ports.reaper.reap(known, self._settings.orphan_grace)
+            if left:
+                log.warning("tree_outlived_worker", job=record.job_id, processes=left)
+        finally:
+            await child.close()
 
 
 def _user_data_dir(attempt: Attempt) -> str | None:
