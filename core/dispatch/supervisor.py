@@ -110,12 +110,12 @@ class Supervisor:
             return attempt, Exit(returncode=None, spawn_error=str(exc))
         handle.stamp = child.stamp
         try:
-            stopped = await self._watch_over(child, attempt, redactor, handle)
+            await self._watch_over(child, attempt, redactor, handle)
             returncode = await child.wait()
         finally:
             with anyio.CancelScope(shield=True):
                 await self._clear(child, attempt)
-        by, reason = stopped or (None, "")
+        by, reason = handle.stopped or (None, "")
         return attempt, Exit(
             returncode=returncode,
             reported=attempt.reported,
@@ -125,16 +125,13 @@ class Supervisor:
             out_of_memory=child.out_of_memory,
         )
 
-    async def _watch_over(
-        self, child: Child, attempt: Attempt, redactor: Redactor, handle: Handle
-    ) -> tuple[str, str] | None:
-        """Listen until the worker's side is closed; return who stopped it and why, if anybody did."""
-        stopped: list[tuple[str, str]] = []
+    async def _watch_over(self, child: Child, attempt: Attempt, redactor: Redactor, handle: Handle) -> None:
+        """Listen until the worker's side is closed; the handle says who stopped it and why, if anybody did."""
         ended = anyio.Event()
 
         async def guard() -> None:
-            stopped.append(await self._reason_to_stop(attempt, handle))
-            await self._stop_ladder(child, attempt, stopped[0][1], ended)
+            handle.stopped = await self._reason_to_stop(attempt, handle)
+            await self._stop_ladder(child, attempt, handle.stopped[1], ended)
 
         try:
             async with anyio.create_task_group() as tasks:
@@ -148,7 +145,6 @@ class Supervisor:
         except ExceptionGroup as failures:
             # a few tasks, no group inside: what is at stake most comes first
             raise (failures.subgroup(Fenced) or failures).exceptions[0] from failures
-        return stopped[0] if stopped else None
 
     async def _converse(
         self, child: Child, attempt: Attempt, redactor: Redactor, answer: Callable[[events.Event], None]
