@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from core.domain.validation import are_valid_ids
+from core.domain.validation import folded_ids
 from core.queue.feed_job import RawJob
 
 if TYPE_CHECKING:
@@ -86,20 +86,23 @@ class Check:
         except MISTAKES:
             return False
         # a line of a feed may be more than one value, or less
-        if len(entries) != len(texts) or (max(map(len, texts)) > 2 * MAX_DEPTH and any(map(_is_deep, texts))):
+        if len(entries) != len(texts) or (
+            data.count(b"[") + data.count(b"{") > MAX_DEPTH and any(map(_is_deep, texts))
+        ):
             return False
-        names = [entry if isinstance(entry, str) else entry.job_id for entry in entries]
-        profiles = [entry if isinstance(entry, str) else entry.profile_id for entry in entries]
-        return (
-            are_valid_ids(names)
-            and (names == profiles or are_valid_ids(profiles))
-            and self._resolver.are_fine(entries)
-            and self._note(names, profiles, first)
-        )
+        if set(map(type, entries)) == {str}:
+            names = profiles = cast("list[str]", entries)
+        else:
+            names = [entry if isinstance(entry, str) else entry.job_id for entry in entries]
+            profiles = [entry if isinstance(entry, str) else entry.profile_id for entry in entries]
+        return self._resolver.are_fine(entries) and self._note(names, profiles, first)
 
     def _note(self, names: list[str], profiles: list[str], first: int) -> bool:
-        """Note these IDs, unless one of them belongs to another entry."""
-        jobs = {name.lower(): number for number, name in enumerate(names, first)}
+        """Note these IDs, unless one of them is none or belongs to another entry."""
+        folded = folded_ids(names)
+        if folded is None or (names != profiles and folded_ids(profiles) is None):
+            return False
+        jobs = dict(zip(folded, range(first, first + len(names)), strict=True))
         if len(jobs) != len(names) or not self._jobs.keys().isdisjoint(jobs):
             return False
         # job IDs that are all different are no profile's in two spellings, as long as each job is named after its profile

@@ -181,6 +181,8 @@ class Resolver:
 
         What a job has in common with one that was fine is not looked at again.
         """
+        if _NOTHING in self._fine:
+            entries = [entry for entry in entries if not isinstance(entry, str)]
         for entry in entries:
             common = _NOTHING if isinstance(entry, str) else _COMMON(entry)
             if common not in self._fine:

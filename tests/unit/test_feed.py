@@ -217,6 +217,16 @@ def test_an_empty_list_is_a_feed(folder):
         ('[{"profile_id": "a", "params": {"x": ' + "[" * 150 + "0" + "]" * 150 + "}}]", [
             "<stdin>:1:137: [0].params: expected at most 100 levels of nesting, found more",
         ]),
+        ('[{"profile_id": "a", "params": {"x": ' + "[" * 500 + "]" * 500 + '}}, "b b"]', [
+            "<stdin>:1:136: [0]: expected at most 100 levels of nesting, found more",
+            f'<stdin>:1:1042: [1]: expected {ID}, found "b b"',
+        ]),
+        ("['a, b c]", [
+            '<stdin>:1:2: expected a value, found "\'" (strings stand in double quotes)',
+        ]),
+        ('["a" #', ['<stdin>:1:6: expected a comma or the end of what was opened, found "#" (JSON has no comments)',
+            "<stdin>:1:7: expected a comma or the end of what was opened, found the end of the text"]),
+        ("[Not this]", ['<stdin>:1:2: expected a value, found "N" (JSON has null, true and false)']),
         ("[" + "9" * 5000 + "]", [
             ("<stdin>:1:2: [0]: expected a profile ID as a string, or a job object, found 9999999999999999999… "
             "(an ID stands in double quotes)"),
@@ -283,6 +293,19 @@ def test_no_flow_names_all_five_places(folder):
         place in FLOW_PLACES
         for place in ("the job", "`defaults.flow`", "`--flow`", "the profile's metadata", "ostler.toml")
     )
+
+
+def test_what_could_not_be_read_is_not_said_to_be_missing(folder):
+    """Defaults that make no sense may have had the flow of all jobs, and a list that was not come to the jobs."""
+    text = '{"jobs": ["a", "b"],\n "defaults": {"flow": "say "flow.py""}}'
+    assert mistakes(folder, text, defaults=FeedDefaults()) == [
+        (
+            '<stdin>:2:29: expected a comma or the end of what was opened, found "f" '
+            '(a quote inside a string is written as \\")'
+        )
+    ]
+    text = '{"defaults": {"priority": "say "high""}, "jobs": ["a"]}'
+    assert len(mistakes(folder, text)) == 1
 
 
 def test_a_missing_flow_is_said_where_it_is_named(folder):
