@@ -73,6 +73,8 @@ def write(user_data_dir: Path, *, afresh: bool = False) -> tuple[int, int]:
             known = sealed.read(user_data_dir / NAME, _Entries) or {}
     entries: _Entries = {}
     try:
+        for left in user_data_dir.glob(f".{NAME}.*"):  # by a killed writer; nobody else writes here
+            left.unlink()
         for name, path, found in _files(user_data_dir):
             entry = known.get(name)
             if entry is None or not _seems_unchanged(entry, found):

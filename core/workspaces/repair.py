@@ -62,14 +62,18 @@ def damaged(user_data_dir: Path, *, deep: bool = False) -> list[Part]:
         path = user_data_dir / difference.path
         if difference.path == manifest.NAME or _is_sound(path, user_data_dir):
             continue
-        if os.path.lexists(path) or _store_of(user_data_dir, PurePosixPath(difference.path)) is not None:
+        # a journal without its database would be played back into the next one of that name
+        if _with_companions(path) or _store_of(user_data_dir, PurePosixPath(difference.path)) is not None:
             _add(found, user_data_dir, difference.path, difference.what)
     return list(found.values())
 
 
 def files_of(user_data_dir: Path, part: Part) -> list[Path]:
     """Return what has to go with a part: itself, and a database's journal."""
-    path = user_data_dir / part.path
+    return _with_companions(user_data_dir / part.path)
+
+
+def _with_companions(path: Path) -> list[Path]:
     return [one for one in (path, *(path.with_name(path.name + end) for end in _COMPANIONS)) if os.path.lexists(one)]
 
 
@@ -118,6 +122,8 @@ def _is_leveldb(directory: Path) -> bool:
 
 def _is_sound(path: Path, root: Path) -> bool:
     """Whether a file that is not what was saved is good in itself, as far as that can be seen."""
+    if path.is_symlink() or not path.is_file():  # opening a pipe would wait for its other end
+        return False
     try:
         with path.open("rb") as file:
             head = file.read(16)

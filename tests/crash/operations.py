@@ -6,28 +6,38 @@ What must hold is the same for all of them, see ``tests/crash/faults.py``.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 from core.domain.outcome import Done, HostFault
 from core.durable import sweep_temporaries
 from core.errors import HostFailed
+from core.profiles.archive_export import export
+from core.profiles.archive_import import import_
+from core.profiles.manager import ProfileManager
 from core.workspaces import manifest, swap
 from core.workspaces.files import USER_DATA, FileWorkspaces
 from core.workspaces.manager import WorkspaceManager
 from core.workspaces.places import CLONES
 from core.workspaces.port import Receipt, Workspace
 from tests.attempt import attempt
+from tests.profiles import home_of
 from tests.unit.workers.stage import Browsers
 from workers.steps import Flow
 
-PROFILE = "anna"
+PROFILE, OTHER = "anna", "bert"
 FENCE = 7
 SAVED = f"profiles/{PROFILE}/browser_profile"
 TEMPLATE = "profiles/bert/browser_profile"
 NEVER_HALF_WRITTEN = ("browser_profile", "cache", "downloads", "artifacts")
+
+
+Part = Literal["browser data", "login state", "session", "metadata"]
+ALL: tuple[Part, ...] = get_args(Part)
 
 
 def _nothing(_state: Path) -> None:
@@ -37,6 +47,7 @@ def _nothing(_state: Path) -> None:
 def _start(state: Path) -> None:
     """What an orchestrator does first."""
     sweep_temporaries(state, beside=NEVER_HALF_WRITTEN)
+    _profiles(state).tidy()
     FileWorkspaces(state).sweep(lambda _profile_id: False)
 
 
@@ -51,6 +62,8 @@ class Operation:
         sources: what it may only read, below the state directory.
         next: what the next run does, whose work must leave nothing of it.
         gap: its data may be missing in its place until the next run: there is no exchange.
+        parts: what of a profile must be all old or all new.
+        mends: it begins with a profile that is damaged.
     """
 
     name: str
@@ -59,6 +72,8 @@ class Operation:
     sources: tuple[str, ...] = (TEMPLATE,)
     next: Callable[[Path], None] = _start
     gap: bool = False
+    parts: tuple[Part, ...] = ("browser data",)
+    mends: bool = False
 
 
 def _held(state: Path) -> Workspace:
@@ -126,6 +141,25 @@ def _two_renames(state: Path) -> None:
     swap.replace(_held(state).user_data_dir, state / SAVED, shutil.rmtree, exchange=swap.no_exchange)
 
 
+def _profiles(state: Path) -> ProfileManager:
+    return ProfileManager(state)
+
+
+def _damaged(state: Path) -> None:
+    """A database of the other profile is cut off."""
+    os.truncate(state / TEMPLATE / "Default" / "Cookies", 5000)
+
+
+def _archived(state: Path) -> None:
+    export(home_of(state), OTHER, state / "bert.zip", with_secrets=True, overwrite=False)
+
+
+def _old_style(state: Path) -> None:
+    """A single profile, as it was before profiles had names."""
+    shutil.copytree(state / TEMPLATE, state / "browser_profile")
+    shutil.copy(state / "profiles" / OTHER / "session.json", state / "session.json")
+
+
 def _clone(state: Path) -> None:
     with WorkspaceManager(state / TEMPLATE, temp_directory=state / CLONES) as manager:
         manager.create_worker_profile(2)
@@ -159,5 +193,39 @@ OPERATIONS = {
         Operation("swap by two renames", _two_renames, _listed, gap=True),
         Operation("attempt", _attempt),
         Operation("a worker's clone", _clone, sources=(TEMPLATE, SAVED)),
+        *(
+            Operation(name, act, setup, sources, parts=ALL, mends=setup is _damaged)
+            for name, act, setup, sources in (
+                ("create", lambda state: _profiles(state).create("carl"), _nothing, (TEMPLATE, SAVED)),
+                (
+                    "create from a template",
+                    lambda state: _profiles(state).create("carl", template=state / TEMPLATE),
+                    _nothing,
+                    (TEMPLATE, SAVED),
+                ),
+                (
+                    "clone",
+                    lambda state: _profiles(state).clone(OTHER, "carl", with_session=True),
+                    _nothing,
+                    (TEMPLATE, SAVED),
+                ),
+                ("rename", lambda state: _profiles(state).rename(OTHER, "carl"), _nothing, (SAVED,)),
+                ("delete", lambda state: _profiles(state).delete(OTHER), _nothing, (SAVED,)),
+                (
+                    "import",
+                    lambda state: import_(home_of(state), state / "bert.zip", "bert.zip", as_id="carl"),
+                    _archived,
+                    (TEMPLATE, SAVED),
+                ),
+                ("migrate", lambda state: _profiles(state).migrate(), _old_style, (TEMPLATE, SAVED)),
+                ("recover", lambda state: _profiles(state).recover(OTHER), _damaged, (SAVED,)),
+                (
+                    "recover hard",
+                    lambda state: _profiles(state).recover(OTHER, "hard", keep_login=True),
+                    _damaged,
+                    (SAVED,),
+                ),
+            )
+        ),
     )
 }

@@ -188,6 +188,14 @@ def test_a_full_disk_leaves_the_manifest_as_it_was(data: Path, monkeypatch: pyte
     assert len(said(data, deep=True)) == 1
 
 
+def test_what_a_killed_writer_left_is_not_saved(data: Path):
+    """Its temporary file goes before anything is listed."""
+    left = data / f".{manifest.NAME}.0123456789abcdef.ostler-tmp"
+    left.write_text("half")
+    assert manifest.write(data)[0] == 3
+    assert not left.exists()
+
+
 def test_names_that_are_no_text_are_listed(data: Path):
     """A name that is not UTF-8 is compared like any other."""
     odd = Path(os.fsdecode(os.fsencode(data) + b"/\xff\xfe"))
