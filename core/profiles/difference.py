@@ -75,7 +75,10 @@ def _files(root: Path) -> Iterator[tuple[str, int]]:
         for name in names:
             if skip.file((*parts, name)) or (not parts and name in _OURS):
                 continue
-            found = os.lstat(os.path.join(here, name))  # noqa: PTH118 - thousands of them
+            try:
+                found = os.lstat(os.path.join(here, name))  # noqa: PTH118 - thousands of them
+            except FileNotFoundError:  # a run that saves meanwhile puts other data in its place
+                continue
             if stat.S_ISREG(found.st_mode):
                 yield "/".join((*parts, name)), found.st_size
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from core.domain.model import Holder
-from core.errors import StateCorrupt
-from core.profiles import places
+from core.errors import OstlerError, StateCorrupt
+from core.profiles import intents, places
 from core.profiles.port import LoginStatus, ProfileMetadata, ProfileStatus
 from core.profiles.store import FileProfileStore
 from core.state.sessions import FileSessionStore
@@ -189,9 +189,7 @@ def check(state_dir: Path, registry: ProfileRegistry, *, deep: bool) -> list[Fin
     wrong = registry.damage()
     if wrong:
         found.append(_warn("active profile", wrong, "ostler profile activate ID"))
-    for profile_id in places.begun(state_dir):
-        what = f"something was begun with profile {profile_id}, and is not ended"
-        found.append(_warn("operations", what, "nothing: if it is not under way, the next operation ends it"))
+    found += [_unfinished(state_dir, profile_id) for profile_id in places.begun(state_dir)]
     for name in places.names(root):
         path = root / name
         if not name.startswith(".") and not (path.is_dir() and not path.is_symlink()):
@@ -205,6 +203,16 @@ def check(state_dir: Path, registry: ProfileRegistry, *, deep: bool) -> list[Fin
     return found or [Finding(level=Level.OK, check="profiles", what=f"{len(ids)} profiles, all of them whole")]
 
 
+def _unfinished(state_dir: Path, profile_id: str) -> Finding:
+    try:
+        intents.read(state_dir, profile_id)
+    except OstlerError as exc:
+        fix = f"if profile {profile_id} is as it should be: rm {places.intent(state_dir, profile_id)}"
+        return Finding(level=Level.BAD, check="operations", what=str(exc), fix=fix)
+    what = f"something was begun with profile {profile_id}, and is not ended"
+    return _warn("operations", what, "nothing: if it is not under way, the next operation ends it")
+
+
 def _twins(ids: list[str]) -> list[Finding]:
     seen: dict[str, str] = {}
     pairs = [(first, name) for name in ids if (first := seen.setdefault(name.lower(), name)) != name]
@@ -215,13 +223,15 @@ def _twins(ids: list[str]) -> list[Finding]:
 
 
 def _open_to_others(directories: list[Path]) -> list[Finding]:
-    if os.name == "nt":
-        return []
-    return [
-        _warn("profiles", f"{path} can be entered by others", f"chmod 700 {path}")
-        for path in directories
-        if path.stat().st_mode & 0o077
-    ]
+    found = []
+    for path in directories:
+        try:
+            mode = path.stat().st_mode
+        except OSError:  # it was removed meanwhile
+            continue
+        if os.name != "nt" and mode & 0o077:
+            found.append(_warn("profiles", f"{path} can be entered by others", f"chmod 700 {path}"))
+    return found
 
 
 def _warn(check: str, what: str, fix: str) -> Finding:

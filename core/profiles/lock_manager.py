@@ -7,7 +7,9 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from core.errors import HolderAlive
+import structlog
+
+from core.errors import HolderAlive, OstlerError
 from core.kernel_lock import KernelLock
 from core.profiles import places, staging
 from core.profiles.lock import FileProfileLocks
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from core.clock import Clock
     from core.domain.model import Holder
 
+log = structlog.get_logger(__name__)
 PATIENCE = 30.0
 """Seconds."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.1
@@ -101,10 +104,15 @@ class ProfileLockManager:
         return removed
 
     def finish_begun(self) -> None:
-        """Finish or take back what killed processes had begun; what is under way is left alone."""
+        """Finish or take back what killed processes had begun; what is under way is left alone, what cannot be done is said."""
         for profile_id in places.begun(self._state_dir):
-            with contextlib.suppress(HolderAlive), self._locks.hold(profile_id, "cleaning up"):
+            try:
+                with self._locks.hold(profile_id, "cleaning up"):
+                    continue
+            except HolderAlive:
                 continue
+            except OstlerError as exc:
+                log.warning("not_tidied", profile_id=profile_id, reason=str(exc))
 
     def recorded(self) -> list[str]:
         """Return profiles for which there is a record, of whom it may be."""
@@ -121,10 +129,12 @@ def _patiently(hold: Callable[[], AbstractContextManager[None]], deadline: float
         while True:
             try:
                 stack.enter_context(hold())
-            except HolderAlive:
+            except HolderAlive as exc:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise
+                if pause == _FIRST_PAUSE:
+                    log.debug("waiting_for_lock", what=exc.what, holder=exc.holder)
                 time.sleep(min(pause, left))
                 pause = min(pause * 2, _LONGEST_PAUSE)
             else:

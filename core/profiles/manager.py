@@ -91,6 +91,7 @@ class ProfileManager(ProfileViews):
             with creation.aside(self._state_dir, profile_id, self.registry) as staged:
                 receipt = creation.fill(staged, metadata, origin)
             _log_receipt(profile_id, receipt)
+        log.info("profile_created", profile_id=profile_id, platform=platform)
         return self.get(profile_id)
 
     def clone(self, profile_id: str, new: str, *, with_session: bool = False) -> Profile:
@@ -118,6 +119,7 @@ class ProfileManager(ProfileViews):
                     self._state_dir, staged, metadata, new, now=self._clock.now(), with_session=with_session
                 )
             _log_receipt(new, receipt)
+        log.info("profile_cloned", profile_id=new, source=profile_id)
         return self.get(new)
 
     def rename(self, profile_id: str, new: str) -> Profile:
@@ -138,6 +140,7 @@ class ProfileManager(ProfileViews):
             self.registry.require_free(new)
             places.clear(places.profile(self._state_dir, new))
             renaming.rename(self._state_dir, metadata, new, self.registry)
+        log.info("profile_renamed", profile_id=new, before=profile_id)
         return self.get(new)
 
     def delete(self, profile_id: str, *, force: bool = False) -> None:
@@ -171,6 +174,7 @@ class ProfileManager(ProfileViews):
                 self.validator.can_delete(profile_id)
             self.registry.unregister(profile_id)
             deletion.finish(self._state_dir, profile_id)
+        log.info("profile_deleted", profile_id=profile_id)
 
     # --- the active one ----------------------------------------------------------------------------------------------
 
@@ -191,7 +195,9 @@ class ProfileManager(ProfileViews):
         with self.locks.acquire(profile_id, what="ostler profile activate"):
             self.registry.require(profile_id)
             self.metadata.load_whole(profile_id)
-            return self.registry.set_active(profile_id)
+            before = self.registry.set_active(profile_id)
+        log.info("profile_activated", profile_id=profile_id, before=before)
+        return before
 
     def deactivate(self, profile_id: str | None = None) -> str | None:
         """Let no profile be the active one; return the one that was.
@@ -208,7 +214,9 @@ class ProfileManager(ProfileViews):
         if profile_id is not None and active != self.validator.validate_id(profile_id):
             expected = "no ID: none is active" if active is None else f"the active profile, {active}"
             raise BadInput([Problem(place="ID", expected=expected, found=repr(profile_id))])
-        return self.registry.set_active(None)
+        before = self.registry.set_active(None)
+        log.info("profile_deactivated", profile_id=before)
+        return before
 
     # --- care --------------------------------------------------------------------------------------------------------
 
@@ -276,6 +284,7 @@ class ProfileManager(ProfileViews):
             beforehand(losses.plan(self._state_dir, intent, dry_run=False))
             report = recovery.recover(self._state_dir, intent)
         self.registry.settle()
+        log.info("profile_recovered", profile_id=chosen, mode=mode, losses=len(report.losses))
         return report
 
     # --- archives ----------------------------------------------------------------------------------------------------

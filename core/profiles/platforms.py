@@ -154,11 +154,11 @@ def begin_with(metadata: ProfileMetadata, given: Mapping[str, Any]) -> ProfileMe
     """
     generated = platform(metadata.platform).generate(metadata.profile_id)
     place = f"settings of platform {metadata.platform}"
-    for name in generated:
-        if name not in SETTINGS:
-            raise BadInput(
-                [Problem(place=place, field=name, expected=f"one of {', '.join(SETTINGS)}", found="another")]
-            )
+    for where, settings in ((place, generated), ("settings", given)):
+        for name in settings:
+            if name not in SETTINGS:
+                expected = f"one of {', '.join(SETTINGS)}"
+                raise BadInput([Problem(place=where, expected=expected, found=repr(str(name)[:64]))])
     return with_settings(metadata, {**generated, **given}, place)
 
 

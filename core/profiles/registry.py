@@ -148,11 +148,11 @@ class ProfileRegistry:
                 return before
             with contextlib.ExitStack() as stack:
                 puts = []
-                if profile_id is not None:
-                    puts.append(stack.enter_context(self._store.changing(profile_id, self._select))[1])
                 if before is not None:
                     with contextlib.suppress(StateCorrupt, UnknownProfile):  # what it says of itself is not believed
                         puts.append(stack.enter_context(self._store.changing(before, _deactivate))[1])
+                if profile_id is not None:
+                    puts.append(stack.enter_context(self._store.changing(profile_id, self._select))[1])
                 self._write(_Pointer(active=profile_id, previous=before))
                 for put in puts:
                     put()

@@ -73,11 +73,14 @@ class ProfileViews:
         """
         self.tidy()
         active = self.registry.get_active()
-        found = (
-            inspection.view(self._state_dir, profile_id, active, self.locks.holder)[0]
-            for profile_id in self.registry.ids()
-        )
-        return tuple(profile for profile in found if which in ("all", profile.status))
+        shown = []
+        for profile_id in self.registry.ids():
+            found, metadata = inspection.view(self._state_dir, profile_id, active, self.locks.holder)
+            if metadata is None and not self.registry.exists(profile_id):
+                continue  # it was removed at this moment
+            if which in ("all", found.status):
+                shown.append(found)
+        return tuple(shown)
 
     def get(self, profile_id: str) -> Profile:
         """Return one profile.

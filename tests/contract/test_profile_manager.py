@@ -705,6 +705,11 @@ def test_what_is_damaged_is_not_renamed(manager, state_dir):
     assert names(state_dir) == {"a"}
 
 
+def test_an_operation_waits_for_half_a_minute(state_dir):
+    """Unless it is told otherwise."""
+    assert ProfileManager(state_dir).locks._timeout == 30.0
+
+
 # --- locks -----------------------------------------------------------------------------------------------------------
 
 
