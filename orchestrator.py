@@ -48,6 +48,7 @@ from core.process.meter import SystemMeter
 from core.process.pump import LogLimits
 from core.process.tree import ProcessReaper
 from core.profiles.lock import FileProfileLocks
+from core.profiles.manager import ProfileManager
 from core.profiles.store import FileProfileStore
 from core.queue.feed import FeedDefaults, read_feed
 from core.queue.header import refuse_foreign
@@ -252,6 +253,13 @@ def worker_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != TOKEN}
 
 
+def tidy_up(state_dir: Path) -> None:
+    """Remove what killed writers left, and finish or take back what killed operations on profiles had begun."""
+    swept = durable.sweep_temporaries(state_dir, beside=NEVER_HALF_WRITTEN)
+    log.info("started", temporary_files_swept=len(swept))
+    ProfileManager(state_dir).tidy(stale=True)
+
+
 def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
     """Wire everything up and run the queue."""
     chosen = resolved.settings
@@ -281,8 +289,7 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
             intake.check(feed)
         durable.ensure_directory(chosen.log_dir)
         stack.callback(logs.configure_orchestrator(chosen.log_dir, Redactor()).close)
-        swept = durable.sweep_temporaries(chosen.state_dir, beside=NEVER_HALF_WRITTEN)
-        log.info("started", temporary_files_swept=len(swept))
+        tidy_up(chosen.state_dir)
         queue = open_queue(own, create=True) if named is None else open_named(named)
         stack.callback(queue.close)
         number = queue.begin_run(clock.now(), feed=None if feed is None else feed.name)

@@ -213,7 +213,9 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="run.py", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("profile_id", nargs="?", metavar="PROFILE_ID", help=ID_RULE)
+    parser.add_argument(
+        "profile_id", nargs="?", metavar="PROFILE_ID", help=f"{ID_RULE}; default: the active profile, else `default`"
+    )
     parser.add_argument("--flow", metavar="FILE", help="default: the profile's own, then that of ostler.toml")
     parser.add_argument(
         "--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter; JSON for lists"
@@ -246,11 +248,8 @@ def _parse() -> argparse.Namespace:
     )
     args = parser.parse_args()
     args.template = str(Path(args.template).resolve()) if args.template else None
-    if args.describe is None:
-        if args.profile_id is None:
-            parser.error("which profile? Give a PROFILE_ID")
-        if not is_valid_id(args.profile_id):
-            parser.error(f"PROFILE_ID: expected {ID_RULE}, found {args.profile_id!r}")
+    if args.describe is None and args.profile_id is not None and not is_valid_id(args.profile_id):
+        parser.error(f"PROFILE_ID: expected {ID_RULE}, found {args.profile_id!r}")
     return args
 
 
@@ -273,6 +272,7 @@ def _by_hand(args: argparse.Namespace) -> int:
         chosen = settings.load(flags, os.environ, cwd=Path.cwd())
         for line in settings.unknown_variables(os.environ):
             _say(line)
+        _choose_profile(args, chosen)
         return asyncio.run(_attempt_by_hand(args, chosen))
     except BadInput as exc:
         _say(exc)
@@ -280,6 +280,22 @@ def _by_hand(args: argparse.Namespace) -> int:
     except OstlerError as exc:
         _say(exc)
         return ExitCode.HOST_FAULT
+
+
+def _choose_profile(args: argparse.Namespace, chosen: settings.Settings) -> None:
+    """Take the active profile where none is named, after what a killed operation left has been put right."""
+    import logging
+
+    from core import logs
+    from core.profiles import ProfileManager
+    from core.redaction import Redactor
+
+    logs.configure_worker(Redactor(), level=logging.WARNING)
+    manager = ProfileManager(chosen.state_dir)
+    manager.tidy()
+    if args.profile_id is None:
+        args.profile_id = manager.chosen()
+        _say(f"profile {args.profile_id}")
 
 
 def _say(text: object) -> None:

@@ -116,7 +116,7 @@ def sweep_temporaries(root: Path, *, beside: Collection[str] = ()) -> list[Path]
     for directory, below, names in os.walk(root):
         below[:] = [name for name in below if name not in beside]
         for name in names:
-            if _TEMPORARY.fullmatch(name):
+            if is_temporary(name):
                 path = type(root)(directory, name)
                 if _remove_if_abandoned(path):
                     removed.append(path)
@@ -126,7 +126,7 @@ def sweep_temporaries(root: Path, *, beside: Collection[str] = ()) -> list[Path]
 def sweep_beside(path: Path) -> None:
     """Remove the temporary files that killed writers of this one file left beside it."""
     for other in path.parent.iterdir():
-        if _TEMPORARY.fullmatch(other.name) and other.name.startswith(f".{path.name}."):
+        if is_temporary(other.name) and other.name.startswith(f".{path.name}."):
             _remove_if_abandoned(other)
 
 
@@ -167,6 +167,11 @@ def temporary(path: Path, data: bytes, *, fsync: bool) -> Iterator[Path]:
     finally:
         # also after a rename: renaming one of two links to the same file onto the other does nothing at all
         temp.unlink(missing_ok=True)
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of this name is one that a writer has not ended yet, or that a killed one left."""
+    return _TEMPORARY.fullmatch(name) is not None
 
 
 def temporary_name(path: Path) -> Path:

@@ -8,7 +8,7 @@ import json
 import re
 import threading
 from typing import TYPE_CHECKING
-from urllib.parse import quote, quote_plus, unquote
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -124,3 +124,14 @@ def proxy_password(url: str) -> str | None:
 def mask_url(url: str) -> str:
     """Return the URL with its password masked."""
     return _URL_USERINFO.sub(lambda match: f"{match['head']}{MASK}@", url, count=1) if _URL_USERINFO.match(url) else url
+
+
+def mask_page(url: str) -> str:
+    """Return the address of a page with its password masked; its path may hold an ``@``, which a proxy's has not."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return MASK
+    credentials, _, host = parts.netloc.rpartition("@")
+    user, colon, _ = credentials.partition(":")
+    return parts._replace(netloc=f"{user}:{MASK}@{host}").geturl() if colon else url

@@ -68,10 +68,9 @@ def make_profile(state_dir: Path, profile_id: str = "anna") -> None:
             browser="Chromium",
             browser_version="156.0.8078.108",
             generation=3,
-        )
+        ),
+        others={"by_hand": "typed-by-hand"},
     )
-    path = state_dir / "profiles" / profile_id / "metadata.json"
-    path.write_text(path.read_text().replace("{", '{"by_hand": "typed-by-hand",', 1))
     FileSessionStore(state_dir).write(
         SessionState(
             profile_id=profile_id, status="COMPLETED", completion_flags={"mail_created": True, "two_fa_enabled": False},

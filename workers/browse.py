@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,8 @@ import msgspec
 
 from core.domain.messages import BrowserClosed, Progress, StepCommitted
 from core.errors import BrowserError, BrowserLost, BrowserNotFound, BrowserRefused, StepError
-from core.profiles.port import timestamp
+from core.profiles.platforms import login_status
+from core.profiles.port import ProfileMetadata, timestamp
 from core.state.port import LoginState
 from workers.failure import Stopped
 from workers.opening import browser_request, introduce
@@ -192,6 +194,7 @@ class Browsing:
         if authenticated:
             self._signs.login_missing = False
             if self._run.flow.on_authenticate is not None:
+                self._run.metadata.login_state = "logged_in"
                 self._run.record.note_login(self._run.flow.name)
             return
         if authenticated is None:
@@ -201,6 +204,8 @@ class Browsing:
         if self._run.record.login is not None and self._run.login_counts and not restored and not self._doubts_login:
             raise _LoginLost
         self._signs.login_missing = self._run.flow.name in self._run.record.session.logged_in
+        was_there = self._signs.login_missing or self._run.metadata.login_state == "logged_in"
+        self._run.metadata.login_state = "expired" if was_there else "logged_out"
         self._reporter.note("not_authenticated")
 
     async def _steps(self, stage: Stage) -> _Pause | None:
@@ -236,6 +241,8 @@ class Browsing:
         said = StepCommitted(step=spec.name, flag=spec.flag, seconds=pause.seconds, body_ran=pause.body_ran)
         commit(stage, pause.step, pause.login, self._run.next_generation, said)
         self._signs.login_missing = False
+        if self._run.metadata.login_state in ("expired", "logged_out"):
+            self._run.metadata.login_state = "unknown"  # the step may have been the one that logs in
 
     def _stage(self, browser: OpenBrowser | None) -> Stage:
         settings = self._run.hello.settings
@@ -285,11 +292,25 @@ class Browsing:
 
 
 def save_metadata(run: Restored, ports: Ports) -> None:
-    """Note that the profile's browser data is as new as its login state."""
-    run.metadata.generation = run.record.session.login_generation
-    run.metadata.status = "active"
-    run.metadata.last_used = timestamp(ports.clock.now())
-    ports.profiles.write(run.metadata)
+    """Note that the profile's browser data is as new as its login state, and that all is well.
+
+    What others set meanwhile stays: only what this run knows better is written.
+    """
+    known, job = run.metadata, run.hello.job
+    now = timestamp(ports.clock.now())
+    login = None if run.record.login is None or run.record.login.is_empty else run.record.login
+
+    def change(metadata: ProfileMetadata) -> None:
+        metadata.generation = run.record.session.login_generation
+        metadata.browser, metadata.browser_version = known.browser, known.browser_version
+        metadata.last_used = metadata.last_activity = now
+        metadata.last_error = metadata.error_phase = None
+        metadata.lock_pid = os.getpid()
+        metadata.template = known.template
+        metadata.login_state = known.login_state
+        metadata.login_state = login_status(metadata, login, ports.clock.now())
+
+    run.metadata = ports.profiles.update(job.profile_id, change)
 
 
 class _LoginLost(Exception):

@@ -40,6 +40,7 @@ from core.errors import (
     WorkspaceCorrupt,
     WorkspaceError,
 )
+from core.profiles.errors import ProfileTaken
 from workers.author import chain
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ _OURS: tuple[tuple[type[Exception], Code], ...] = (
     (StateCorrupt, Code.PROFILE_CORRUPT),
     (WorkspaceCorrupt, Code.PROFILE_CORRUPT),
     (TemplateMissing, Code.TEMPLATE_MISSING),
+    (ProfileTaken, Code.BAD_PARAMS),
     (TemplateLive, Code.TEMPLATE_LIVE),
     (NoSpace, Code.DISK_FULL),
     (OutsideRoot, Code.UNKNOWN),

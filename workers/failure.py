@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from core.domain.failure import Code
+from core.domain.failure import FAILURES, Code, Kind
 from core.domain.outcome import Outcome, ended
 from core.errors import Fenced, HolderAlive, OstlerError, StepError
 from core.text import encodable
@@ -94,7 +94,9 @@ def outcome_of(error: Exception, phase: str, mask: Callable[[str], str], *, star
     code = _code_of(error)
     if starved and code in _KILLED:
         code, reason = Code.OUT_OF_MEMORY, f"{reason}; the kernel killed a process for want of memory"
-    return ended(code, reason, error.step if isinstance(error, StepError) else phase)
+    # input that cannot be used is wrong in whatever stage that is found out
+    stage = "" if FAILURES[code].kind is Kind.REJECTED else phase
+    return ended(code, reason, error.step if isinstance(error, StepError) else stage)
 
 
 def _code_of(error: Exception) -> Code:

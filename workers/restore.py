@@ -105,6 +105,8 @@ def record_of(hello: Hello, ports: Ports, reporter: Reporter, found: Found) -> R
     for name, value in job.params.items():
         reporter.secrets.learn_under(name, value)
     login = None if found.login is None else found.login.value
+    if login is not None and login.is_empty and not login.unexportable:
+        login = None  # that of a profile that was just created
     for what, stored in (("session", found.session), ("login_state", found.login)):
         if stored is not None and stored.recovered:
             reporter.note("state_recovered", what=what)

@@ -34,7 +34,7 @@ from core.domain.outcome import (
     Waiting,
 )
 from core.errors import Fenced, OstlerError
-from core.profiles.port import ProfileLocks, ProfileStore
+from core.profiles.port import ProfileLocks, ProfileMetadata, ProfileStore, timestamp
 from core.redaction import Redactor
 from core.state.port import SelectorCache
 from core.workspaces.port import Workspaces
@@ -135,6 +135,7 @@ class Run:
         self._stop = anyio.Event()
         self._stop_reason = ""
         self._record: Record | None = None
+        self._restored: Restored | None = None
         self._oom_before = ports.oom_kills()
         self._what = f"attempt {hello.attempt} of job {hello.job.id}"
 
@@ -205,7 +206,29 @@ class Run:
             except OstlerError as exc:
                 # the outcome stands; the orchestrator repairs the status
                 self._reporter.log.warning("status_not_written", error=mask(str(exc)))
+            self._note_failure(outcome)
         return outcome
+
+    def _note_failure(self, outcome: Outcome) -> None:
+        """Write into the profile's metadata what went wrong with it, and where; what is nobody's failure is not."""
+        if not isinstance(outcome, (Failed, Waiting, Corrupt, HostFault)):
+            return
+        text = outcome.why if isinstance(outcome, Waiting) else outcome.reason
+        phase = self._reporter.phase
+
+        def change(metadata: ProfileMetadata) -> None:
+            metadata.last_error, metadata.error_phase = text, phase
+            metadata.last_activity = timestamp(self._ports.clock.now())
+            if isinstance(outcome, Corrupt):
+                metadata.status = "corrupted"
+            if self._restored is not None:
+                metadata.login_state = self._restored.metadata.login_state
+
+        try:
+            self._ports.profiles.update(self._profile_id, change)
+        except OstlerError as exc:
+            # metadata that are damaged say so themselves
+            self._reporter.log.warning("failure_not_noted", error=self._reporter.secrets.mask(str(exc)))
 
     def _is_starved(self) -> bool:
         before, now = self._oom_before, self._ports.oom_kills()
@@ -216,7 +239,7 @@ class Run:
     async def _pipeline(self, found: Found) -> Outcome:
         self._reporter.enter("restore")
         self._record = take_over(self._hello, self._ports, self._reporter, found)
-        run = restore(self._hello, self._ports, self._reporter, self._record)
+        run = self._restored = restore(self._hello, self._ports, self._reporter, self._record)
         browsing = Browsing(run, self._ports, self._reporter, self._hand_off, lambda: self._yields_to)
         if not run.flow.browser:
             self._ports.control.kill_on_silence(None)
@@ -249,9 +272,10 @@ class Run:
             hint = "it was there once: what the login state has is restored, the rest is lost unless there is a backup"
             self._reporter.note("browser_data_missing", hint=hint)
         if run.metadata.status == "corrupted":
-            run.metadata.status = "active"
-            self._ports.profiles.write(run.metadata)
+            run.metadata = self._ports.profiles.update(self._profile_id, _repaired)
             self._reporter.note("profile_repaired")
+        if workspace.receipt.source == "template":
+            run.metadata.template = template
         await self._until_launch()
         workspace = await browsing.in_workspace(workspace, source)
         # every step is committed and the browser is closed: the rest is not interrupted
@@ -260,6 +284,10 @@ class Run:
             saved = await anyio.to_thread.run_sync(partial(spaces.save_back, workspace))
             self._reporter.log.info("saved", files=saved.files, bytes=saved.bytes, seconds=round(saved.seconds, 3))
             save_metadata(run, self._ports)
+
+
+def _repaired(metadata: ProfileMetadata) -> None:
+    metadata.status = "inactive"
 
 
 def _why(word: Word | None) -> str:

@@ -1,4 +1,4 @@
-"""Opens the durable queue for a command: that of the state directory, or one that is named."""
+"""Opens the durable queue for a command: that of the state directory, where there may be none yet, or one that is named."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.cli.state_dir import queue_of
+from core.errors import BadInput, Problem
 from core.queue.desk import SqliteDesk
 from core.queue.header import refuse_foreign
 from core.queue.memory import MemoryStore
@@ -18,10 +18,45 @@ if TYPE_CHECKING:
     from core.queue.port import QueueDesk
     from core.settings import Settings
 
+_OURS = frozenset(
+    {"queue.db", "orchestrator.lock", "locks", "sessions", "profiles", "workspaces", "downloads", "artifacts", "demo"}
+)
+_NOBODYS = frozenset({"lost+found"})
+"""What a file system of its own has at its root."""
+
+
+def queue_of(settings: Settings) -> Path | None:
+    """Return the queue of the state directory; None if nothing was ever run or added there.
+
+    Raises:
+        BadInput: it cannot be read, or holds other things and none of ours.
+    """
+    directory = settings.state_dir
+    try:
+        names = {path.name for path in directory.iterdir()}
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        found = f"one that cannot be read ({exc.strerror or exc})"
+        raise BadInput([Problem(place=str(directory), expected="a state directory", found=found)]) from exc
+    others = sorted(name for name in names - _NOBODYS if not name.startswith("."))
+    if others and not names & _OURS:
+        found = f"other things, such as {others[0]!r}"
+        hint = "--state-dir names another"
+        raise BadInput(
+            [Problem(place=str(directory), expected="a state directory, or an empty one", found=found, hint=hint)]
+        )
+    return directory / "queue.db" if "queue.db" in names else None
+
+
+def nothing_yet(settings: Settings) -> str:
+    """Say that there is nothing."""
+    return f"no jobs: nothing was ever run or added in {settings.state_dir}"
+
 
 @contextlib.contextmanager
 def opened_desk(named: str | None, settings: Settings, *, create: bool = False) -> Iterator[QueueDesk]:
-    """Give the operator's side of a queue; where there is none yet, one that has nothing in it.
+    """Give the operator's side of a queue; where nothing was ever run or added, of one that has nothing in it.
 
     Args:
         named: the file; None for that of the state directory.
@@ -29,7 +64,7 @@ def opened_desk(named: str | None, settings: Settings, *, create: bool = False) 
         create: make that one if it is not there.
 
     Raises:
-        BadInput: what is there cannot be read, or is no state directory.
+        BadInput: it is none of ours, or no state directory.
         ForeignDatabase, NewerSchema, QueueUnavailable: it cannot be read.
     """
     path = queue_of(settings) if named is None else Path.cwd() / Path(named).expanduser()

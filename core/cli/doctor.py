@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.cli.command import add_command
-from core.cli.printing import print_json, say
+from core.cli.printing import lines_of_findings, print_json, say
 from core.clock import SystemClock
-from core.console.wording import one_line
 from core.domain.outcome import ExitCode
 from core.errors import OstlerError
 from core.profiles.lock import FileProfileLocks
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 30.0
 _LIBRARY = re.compile(r"lib[\w.+-]+\.so[.\d]*")
-_MARKS = {Level.OK: "ok  ", Level.WARN: "WARN", Level.BAD: "BAD "}
 
 
 def register(groups: argparse._SubParsersAction[Any]) -> None:
@@ -52,10 +50,7 @@ def _doctor(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     if arguments.json:
         print_json(CheckUp(well=well, findings=findings))
     else:
-        for finding in findings:
-            say([f"{_MARKS[finding.level]}  {finding.check:<14}{one_line(finding.what)}"])
-            if finding.fix:
-                say([f"{'':20}-> {one_line(finding.fix)}"])
+        say(lines_of_findings(findings))
     return ExitCode.DONE if well else ExitCode.FAILED
 
 

@@ -81,7 +81,7 @@ def _lines(told: Explanation) -> Iterator[str]:
         yield from _attempt(attempt)
     if told.earlier:
         yield ""
-        yield f"Before that it was asked for anew; {told.earlier} attempts of that time are not told (ostler queue show has them)."
+        yield f"Attempts before it was asked for anew, not told here: {told.earlier} (ostler queue show has them)."
     yield ""
     yield f"What comes next: {told.next}"
     if told.do:

@@ -12,6 +12,7 @@ import msgspec
 from core.cli.command import add_command
 from core.cli.hidden_value import SOURCES, hidden_value, private_file, standard_input
 from core.cli.printing import print_json, say
+from core.cli.profile_id import add_id, chosen_id
 from core.cli.stores import change_session, shown, stored_session
 from core.domain.outcome import ExitCode
 from core.domain.session import Identity, SessionState
@@ -37,7 +38,7 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
         commands, "set", "set one field; asks for the value on a terminal",
         ["identity set anna password", "identity set anna password --from env:ANNA_PASSWORD"],
     )  # fmt: skip
-    one.add_argument("profile_id", metavar="ID")
+    add_id(one, needed=True)
     one.add_argument("field", metavar="FIELD", help=f"{', '.join(_FIELDS)}, or any other name")
     one.add_argument("--from", dest="source", metavar="SOURCE", help=SOURCES)
     one.set_defaults(run=_set)
@@ -45,11 +46,11 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
         commands, "import", "set the fields of a JSON object; those it does not name stay",
         ["identity import anna anna.json"],
     )  # fmt: skip
-    many.add_argument("profile_id", metavar="ID")
+    add_id(many, needed=True)
     many.add_argument("source", metavar="FILE", help="a file with mode 0600, or - for standard input")
     many.set_defaults(run=_import)
     show = add_command(commands, "show", "print a profile's identity; secrets are masked", ["identity show anna"])
-    show.add_argument("profile_id", metavar="ID")
+    add_id(show)
     show.add_argument("--json", action="store_true", help="as JSON, which it is anyway")
     show.set_defaults(run=_show)
 
@@ -84,9 +85,10 @@ def _import(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
 
 
 def _show(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
-    stored = stored_session(settings, arguments.profile_id)
+    profile_id = chosen_id(arguments.profile_id, settings)
+    stored = stored_session(settings, profile_id)
     if stored is None:
-        raise BadInput([Problem(place="ID", expected="a profile with a session", found=repr(arguments.profile_id))])
+        raise BadInput([Problem(place="ID", expected="a profile with a session", found=repr(profile_id))])
     plain = shown(stored.value)["identity"]
     print_json(plain)
     return ExitCode.DONE

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from core.cli.command import add_command
+from core.cli.profile_id import add_id
 from core.domain.outcome import ExitCode
 from core.domain.validation import require_id
 from core.errors import BadInput, Problem
@@ -32,7 +33,7 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
         groups, "logs", "show the last lines of a profile's log, and those that follow",
         ["logs anna -f", "logs orchestrator --level warning"],
     )  # fmt: skip
-    command.add_argument("profile_id", metavar="ID", help="a profile, or `orchestrator`")
+    add_id(command, needed=True, says="a profile, or `orchestrator`")
     command.add_argument("-f", "--follow", action="store_true", help="go on with what is added, until ^C")
     command.add_argument("-n", "--lines", metavar="LINES", type=_number, default=_LINES, help=f"default: {_LINES}")
     command.add_argument("--level", choices=LEVELS, default="debug", help="leave out what is less important")

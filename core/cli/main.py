@@ -26,7 +26,7 @@ from core.cli import (
     session,
     status,
 )
-from core.cli.printing import say_aside
+from core.cli.printing import log_aside, say_aside
 from core.domain.outcome import ExitCode
 from core.errors import (
     BadInput,
@@ -133,6 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "_ARGCOMPLETE" in os.environ:
         completion.answer(grammar)
     arguments = grammar.parse_args(argv)
+    log_aside()
     try:
         settings = load({"state_dir": arguments.state_dir, "log_dir": arguments.log_dir}, os.environ, cwd=Path.cwd())
         for line in unknown_variables(os.environ):

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import structlog
 
 from core.console.wording import one_line
 from core.text import encodable_within, visible, visible_json
+from core.upkeep.finding import Level
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, MutableMapping, Sequence
 
+    from core.upkeep.finding import Finding
+
+_MARKS = {Level.OK: "ok  ", Level.WARN: "WARN", Level.BAD: "BAD "}
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 _STEP = 1000
 _GAP = "  "
@@ -40,6 +46,43 @@ def say(lines: Iterable[str]) -> None:
 def say_aside(text: object) -> None:
     """Print a message to standard error, which need not be one line."""
     sys.stderr.write(f"ostler: {visible(str(text))}\n")
+
+
+def lines_of_findings(findings: Iterable[Finding]) -> list[str]:
+    """Return what a check-up found, each with what to do about it."""
+    lines = []
+    for finding in findings:
+        lines.append(f"{_MARKS[finding.level]}  {finding.check:<14}{one_line(finding.what)}")
+        if finding.fix:
+            lines.append(f"{'':20}-> {one_line(finding.fix)}")
+    return lines
+
+
+def log_aside() -> None:
+    """Let warnings that a command logs be messages on standard error: what it prints may be JSON for a program."""
+    structlog.configure(
+        processors=[_as_message],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=lambda *_: _Aside(),
+        cache_logger_on_first_use=False,
+    )
+
+
+class _Aside:
+    """What structlog hands lines to."""
+
+    def msg(self, line: str) -> None:
+        """Print one."""
+        say_aside(line)
+
+    warning = error = critical = exception = msg
+
+
+def _as_message(_logger: Any, _name: str, event: MutableMapping[str, Any]) -> str:
+    what = str(event.pop("event")).replace("_", " ")
+    event.pop("exc_info", None)
+    said = ", ".join(f"{name} {value}" for name, value in event.items())
+    return f"{what}: {said}" if said else what
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

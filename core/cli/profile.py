@@ -7,14 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from core.cli import profile_archive, profile_open, profile_settings
+from core.cli import profile_archive, profile_care, profile_life, profile_look, profile_open, profile_settings
 from core.cli.command import add_command
 
 if TYPE_CHECKING:
     import argparse
     from types import ModuleType
 
-_COMMANDS: tuple[ModuleType, ...] = (profile_open, profile_settings, profile_archive)
+_COMMANDS: tuple[ModuleType, ...] = (
+    profile_life,
+    profile_look,
+    profile_open,
+    profile_settings,
+    profile_care,
+    profile_archive,
+)
 
 
 def register(groups: argparse._SubParsersAction[Any]) -> None:

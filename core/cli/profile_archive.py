@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import stat
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.cli.command import add_command
-from core.cli.printing import print_json
+from core.cli.printing import print_json, say
 from core.cli.profile_archive_shown import ShownArchive, lines_of_export, lines_of_import
+from core.cli.profile_id import add_id
 from core.domain.outcome import ExitCode
 from core.errors import BrowserError
 from core.input_file import absolute
@@ -32,7 +32,7 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
         ["profile export anna anna.zip", "profile export anna anna.zip --with-secrets"],
         more="Without --with-secrets there is nothing in it that opens the account: no login, no browser data, no password.",
     )  # fmt: skip
-    out.add_argument("profile_id", metavar="ID")
+    add_id(out, needed=True)
     out.add_argument("file", metavar="FILE")
     out.add_argument("--with-secrets", action="store_true", help="with login, browser data and passwords")
     out.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")
@@ -61,7 +61,7 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     if arguments.json:
         print_json(shown)
     else:
-        sys.stdout.write("\n".join(lines_of_export(shown)) + "\n")
+        say(lines_of_export(shown))
     return ExitCode.DONE
 
 
@@ -80,7 +80,7 @@ def _import(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     if arguments.json:
         print_json(shown)
     else:
-        sys.stdout.write("\n".join(lines_of_import(shown)) + "\n")
+        say(lines_of_import(shown))
     return ExitCode.DONE
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,8 @@ import msgspec
 
 from core.cli.command import add_command
 from core.cli.hidden_value import SOURCES, hidden_value
-from core.cli.printing import columns
+from core.cli.printing import columns, say
+from core.cli.profile_id import add_id
 from core.domain.outcome import ExitCode
 from core.errors import BadInput, Problem
 from core.profiles.manager import ProfileManager
@@ -37,7 +37,7 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
         more=f"Names: {', '.join(NAMES)}, {HEADER}NAME. What is secret (a proxy's password, a header that authorises) is asked "
         f"for: give the name alone.",
     )  # fmt: skip
-    one.add_argument("profile_id", metavar="ID")
+    add_id(one, needed=True)
     one.add_argument("assignments", metavar="NAME=VALUE", nargs="+", help="or NAME alone, to be asked for the value")
     one.add_argument(
         "--from", dest="source", metavar="SOURCE", help=f"where the value of one NAME comes from: {SOURCES}"
@@ -47,7 +47,7 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
         commands, "unset", "let one be as it is where nothing is set",
         ["profile unset anna viewport", "profile unset anna header.X-Client", "profile unset anna extra_headers"],
     )  # fmt: skip
-    none.add_argument("profile_id", metavar="ID")
+    add_id(none, needed=True)
     none.add_argument("names", metavar="NAME", nargs="+")
     none.set_defaults(run=_unset)
 
@@ -55,7 +55,7 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
 def _set(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     profile_id = arguments.profile_id
     typed = [text.partition("=") for text in arguments.assignments]
-    _require_hidden([(name, text) for name, equals, text in typed if equals])
+    require_hidden([(name, text) for name, equals, text in typed if equals])
     asked = [name for name, equals, _ in typed if not equals]
     if arguments.source is not None and (len(asked) != 1 or len(typed) != 1):
         raise BadInput(
@@ -75,8 +75,12 @@ def _unset(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     return ExitCode.DONE
 
 
-def _require_hidden(typed: list[tuple[str, str]]) -> None:
-    """Refuse secrets on the command line; they are not repeated, and yet others may have seen them."""
+def require_hidden(typed: list[tuple[str, str]]) -> None:
+    """Refuse secrets on the command line; they are not repeated, and yet others may have seen them.
+
+    Raises:
+        BadInput: for each of them, how to give it.
+    """
     problems = [
         Problem(
             place="NAME=VALUE", field=name, expected="no secret on the command line", found="one",
@@ -116,4 +120,4 @@ def _devices() -> Mapping[str, bool]:
 def _say(metadata: ProfileMetadata) -> None:
     found = shown(metadata)
     lines = columns(list(found.items())) if found else ["nothing is set: the browser's own values, in each run"]
-    sys.stdout.write("\n".join([f"{metadata.profile_id}:", *(f"  {line}" for line in lines)]) + "\n")
+    say([f"{metadata.profile_id}:", *(f"  {line}" for line in lines)])

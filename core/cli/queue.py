@@ -10,10 +10,9 @@ import msgspec
 from core.cli import queue_shown as shown
 from core.cli.classes import read_classes, read_codes
 from core.cli.command import add_command
-from core.cli.desk import opened_desk
+from core.cli.desk import nothing_yet, opened_desk, queue_of
 from core.cli.printing import print_json, say, say_aside
 from core.cli.queue_feed import export, read_jobs
-from core.cli.state_dir import nothing_yet, queue_of
 from core.clock import SystemClock
 from core.domain.lifecycle import JobEvent
 from core.domain.model import JobState

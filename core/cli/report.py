@@ -8,8 +8,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from core.cli.command import add_command
+from core.cli.desk import nothing_yet, queue_of
 from core.cli.printing import columns, print_json, say
-from core.cli.state_dir import nothing_yet, queue_of
 from core.console.wording import OUTCOME, duration, one_line, said
 from core.domain.outcome import ExitCode
 from core.upkeep.job_report import Report, ReportRow, report_rows

@@ -8,6 +8,7 @@ import msgspec
 
 from core.cli.command import add_command
 from core.cli.printing import print_json, say, say_aside
+from core.cli.profile_id import add_id, chosen_id
 from core.cli.stores import change_session, shown, stored_session
 from core.domain.outcome import ExitCode
 from core.domain.session import reset
@@ -30,22 +31,23 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
         "print a profile's session; secrets are masked",
         ["session show anna", "session show anna --json"],
     )
-    show.add_argument("profile_id", metavar="ID")
+    add_id(show)
     show.add_argument("--json", action="store_true", help="as JSON")
     show.set_defaults(run=_show)
     again = add_command(
         commands, "reset", "forget what is done, so that it is done again; identity and outputs stay",
         ["session reset anna --step greeted", "session reset anna"],
     )  # fmt: skip
-    again.add_argument("profile_id", metavar="ID")
+    add_id(again, needed=True)
     again.add_argument("--step", metavar="NAME", help="only this completion flag")
     again.set_defaults(run=_reset)
 
 
 def _show(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
-    stored = stored_session(settings, arguments.profile_id)
+    profile_id = chosen_id(arguments.profile_id, settings)
+    stored = stored_session(settings, profile_id)
     if stored is None:
-        raise BadInput([_missing(arguments.profile_id)])
+        raise BadInput([_missing(profile_id)])
     if stored.recovered:
         say_aside("the session's file is damaged; this is the version before (the bytes are kept beside it)")
     plain = shown(stored.value)

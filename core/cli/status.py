@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from core.cli.command import add_command
+from core.cli.desk import nothing_yet, queue_of
 from core.cli.printing import columns, print_json, say
-from core.cli.state_dir import nothing_yet, queue_of
 from core.clock import SystemClock
 from core.console.wording import duration, said
 from core.domain.outcome import ExitCode

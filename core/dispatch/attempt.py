@@ -153,6 +153,10 @@ class Attempt:
         self._advance(AttemptEvent.RESUMED)
         self._go_on(monotonic)
 
+    def dismiss(self, monotonic: float) -> None:
+        """No person is waited for any more: from here on it has to end in time."""
+        self._go_on(monotonic)
+
     def _go_on(self, monotonic: float) -> None:
         if self._paused_at is not None:
             self.forgive(monotonic - self._paused_at)

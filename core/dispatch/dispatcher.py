@@ -220,8 +220,12 @@ class Dispatcher:
                 tasks.start_soon(self._use_slot)
             return
         claims: list[Claim] = []
-        while len(claims) < number and (claim := await self._claim()) is not None:
-            claims.append(claim)
+        try:
+            while len(claims) < number and (claim := await self._claim()) is not None:
+                claims.append(claim)
+        except Fenced as exc:
+            self._yield_to_newer(exc)
+            return
         if claims:
             batch = self._batches.begin(claims)
             for claim in claims:

@@ -30,6 +30,7 @@ class Handle:
         decided: set once it is known which.
         by: who: ``operator`` or ``cancel``; goes into ``Exit.stopped_by``.
         reason: the sentence that goes with it.
+        stopped: who stopped it in the end, and why; None if it ended by itself.
     """
 
     def __init__(self, claim: Claim, turn: Turn) -> None:
@@ -43,6 +44,7 @@ class Handle:
         self.yields = anyio.Event()
         self.yields_to = ""
         self.asked = anyio.Event()
+        self.stopped: tuple[str, str] | None = None
         self.by = ""
         self.reason = ""
 

@@ -77,7 +77,8 @@ class Pressure:
             self._hold("memory")
 
     async def _measured(self, lag: float) -> Load:
-        stamps = {handle.profile_id: handle.stamp for handle in self._handles if handle.stamp is not None}
+        # one that only prepares says nothing of what its browser will want
+        stamps = {one.profile_id: one.stamp for one in self._handles if one.launched and one.stamp is not None}
         try:
             return await self._files(self._meter.measure, stamps, lag)
         except OstlerError as exc:
@@ -85,7 +86,7 @@ class Pressure:
             return Load(lag=lag)
 
     def _act(self, load: Load) -> None:
-        under_way = sum(1 for _ in self._handles)
+        under_way = sum(one.launched and one.parked is None for one in self._handles)
         self._state = admit(self._policy, self._state, load, under_way=under_way, now=self._clock.monotonic())
         self._hold(self._state.reason)
         if self._state.shed and (handle := self._youngest()) is not None:

@@ -110,12 +110,12 @@ class Supervisor:
             return attempt, Exit(returncode=None, spawn_error=str(exc))
         handle.stamp = child.stamp
         try:
-            stopped = await self._watch_over(child, attempt, redactor, handle)
+            await self._watch_over(child, attempt, redactor, handle)
             returncode = await child.wait()
         finally:
             with anyio.CancelScope(shield=True):
                 await self._clear(child, attempt)
-        by, reason = stopped or (None, "")
+        by, reason = handle.stopped or (None, "")
         return attempt, Exit(
             returncode=returncode,
             reported=attempt.reported,
@@ -125,16 +125,13 @@ class Supervisor:
             out_of_memory=child.out_of_memory,
         )
 
-    async def _watch_over(
-        self, child: Child, attempt: Attempt, redactor: Redactor, handle: Handle
-    ) -> tuple[str, str] | None:
-        """Listen until the worker's side is closed; return who stopped it and why, if anybody did."""
-        stopped: list[tuple[str, str]] = []
+    async def _watch_over(self, child: Child, attempt: Attempt, redactor: Redactor, handle: Handle) -> None:
+        """Listen until the worker's side is closed; the handle says who stopped it and why, if anybody did."""
         ended = anyio.Event()
 
         async def guard() -> None:
-            stopped.append(await self._reason_to_stop(attempt, handle))
-            await self._stop_ladder(child, attempt, stopped[0][1], ended)
+            handle.stopped = await self._reason_to_stop(attempt, handle)
+            await self._stop_ladder(child, attempt, handle.stopped[1], ended)
 
         try:
             async with anyio.create_task_group() as tasks:
@@ -148,7 +145,6 @@ class Supervisor:
         except ExceptionGroup as failures:
             # a few tasks, no group inside: what is at stake most comes first
             raise (failures.subgroup(Fenced) or failures).exceptions[0] from failures
-        return stopped[0] if stopped else None
 
     async def _converse(
         self, child: Child, attempt: Attempt, redactor: Redactor, answer: Callable[[events.Event], None]
@@ -225,16 +221,16 @@ class Supervisor:
         handle.turn.slot.give_up()
         if self._stop.drain.is_set() or len(self.handles.parked) > self._settings.max_parked:
             handle.dismiss()
-        nonce, record = attempt.claim.attempt.nonce, self._ports.queue.record_waiting
         try:
-            await self._blocking.queue(record, nonce, why=parked.why)
+            await self._note_waiting(attempt, parked.why)
             self._changed()
             await handle.decided.wait()
             if handle.answers is None:
+                attempt.dismiss(self._ports.clock.monotonic())
                 await child.send(Dismiss())
                 return
             await handle.turn.slot.take()
-            await self._blocking.queue(record, nonce, why="")
+            await self._note_waiting(attempt, "")
             attempt.resume(self._ports.clock.monotonic())
             handle.parked = None
             self._ports.events.emit(
@@ -250,6 +246,13 @@ class Supervisor:
             await child.send(Resume(answers=handle.answers))
         except ControlLost:
             log.info("worker_gone_while_parked", job=parked.job)
+
+    async def _note_waiting(self, attempt: Attempt, why: str) -> None:
+        try:
+            await self._blocking.queue(self._ports.queue.record_waiting, attempt.claim.attempt.nonce, why=why)
+        except QueueUnavailable as exc:
+            # only a text to be shown: no reason to close the browser that a person works in
+            log.warning("waiting_not_recorded", job=attempt.claim.job.spec.id, reason=str(exc))
 
     async def _launch(self, child: Child, attempt: Attempt, handle: Handle) -> None:
         """Give a prepared attempt its turn; one that gets none any more is sent away."""
@@ -273,6 +276,8 @@ class Supervisor:
             )
         )
         turn.launch(record.job_id)
+        # it may have been the last of its batch
+        self._changed()
         try:
             await child.send(Launch())
         except ControlLost:
@@ -329,10 +334,12 @@ class Supervisor:
             process=child.stamp,
             user_data_dir=_user_data_dir(attempt),
         )
-        left = await self._ports.reaper.reap(known, self._settings.orphan_grace)
-        if left:
-            log.warning("tree_outlived_worker", job=record.job_id, processes=left)
-        await child.close()
+        try:
+            left = await self._ports.reaper.reap(known, self._settings.orphan_grace)
+            if left:
+                log.warning("tree_outlived_worker", job=record.job_id, processes=left)
+        finally:
+            await child.close()
 
 
 def _user_data_dir(attempt: Attempt) -> str | None:

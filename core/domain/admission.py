@@ -106,7 +106,7 @@ def admit(policy: AdmissionPolicy, before: Admission, load: Load, *, under_way: 
         policy: the limits.
         before: what the last call returned.
         load: what was measured.
-        under_way: attempts that are launched, or on their way to it.
+        under_way: attempts that are launched and do not wait for a person.
         now: monotonic seconds.
     """
     peaks = _learnt(before.peaks, load.used)

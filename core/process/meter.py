@@ -106,7 +106,8 @@ class SystemMeter:
         if before is None:
             return None, None, None
         seconds = max(now.at - before.at, 0.001)
-        own_used = sum(used - before.ours.get(pid, used) for pid, used in ours.items())
+        # one that was not there before has computed all of it since
+        own_used = sum(used - before.ours.get(pid, 0.0) for pid, used in ours.items())
         all_used = now.busy - before.busy
         unknown = now.stalled is None or before.stalled is None
         stalled = None if unknown else ((now.stalled or 0.0) - (before.stalled or 0.0)) / seconds

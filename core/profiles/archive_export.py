@@ -28,7 +28,7 @@ from core.profiles.errors import ProfileDamaged
 from core.profiles.lock_manager import ProfileLockManager
 from core.profiles.port import timestamp
 from core.profiles.registry import ProfileRegistry
-from core.profiles.store import FileProfileStore
+from core.profiles.store import CHECKSUM, FileProfileStore
 from core.state.login_state import FileLoginStateStore
 from core.state.sessions import FileSessionStore
 from core.workspaces import saved
@@ -138,7 +138,7 @@ def _documents(state_dir: Path, profile_id: str) -> tuple[Documents, tuple[str, 
     session = FileSessionStore(state_dir).read(profile_id)
     login = FileLoginStateStore(state_dir).read(profile_id)
     documents = Documents(
-        metadata=profiles.fields(profile_id),
+        metadata={name: value for name, value in profiles.fields(profile_id).items() if name != CHECKSUM},
         session=None if session is None else session.value,
         login_state=None if login is None else login.value,
     )

@@ -95,7 +95,7 @@ class ProfileLockManager:
         removed = []
         for profile_id in self.recorded():
             with contextlib.suppress(HolderAlive):
-                if self._locks.remove_stale(profile_id):
+                if not self.is_locked(profile_id) and self._locks.remove_stale(profile_id):
                     removed.append(profile_id)
         self.finish_begun()
         return removed

@@ -274,7 +274,9 @@ class ProfileManager(ProfileViews):
         with self.locks.acquire(chosen, what="ostler profile recover"):
             self.registry.require(chosen)
             beforehand(losses.plan(self._state_dir, intent, dry_run=False))
-            return recovery.recover(self._state_dir, intent)
+            report = recovery.recover(self._state_dir, intent)
+        self.registry.settle()
+        return report
 
     # --- archives ----------------------------------------------------------------------------------------------------
 

@@ -71,6 +71,11 @@ def carry_out(state_dir: Path, intent: Migration) -> None:
                 _bring(session, staged / KEPT)
             swap.sync_file_system(staged)
             staging.declare_whole(state_dir, profile_id)
+            if not staging.is_free(places.profile(state_dir, profile_id)):
+                # what is staged is the only copy: it is not thrown away for what somebody put there meanwhile
+                raise FileExistsError(
+                    errno.EEXIST, "something else is in its place", str(places.profile(state_dir, profile_id))
+                )
         staging.settle(state_dir, profile_id)
         # what was copied, or has become the login state, is not needed there any more
         if data.is_dir():

@@ -76,7 +76,7 @@ def is_there(directory: Path) -> bool:
     """Whether a directory holds a profile: a lock's record and empty directories, as a kill leaves them, do not make one."""
     if os.path.lexists(directory / METADATA):
         return True
-    found = set(names(directory)) - {staging.RECORD}
+    found = [name for name in names(directory) if name != staging.RECORD and not durable.is_temporary(name)]
     return any(name not in _BARE or names(directory / name) for name in found)
 
 

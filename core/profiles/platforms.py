@@ -16,7 +16,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -204,6 +203,8 @@ def host_timezone(link: Path = Path("/etc/localtime")) -> str | None:
         target = str(link.readlink())
     except OSError:
         target = ""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - only whoever creates a profile needs it
+
     name = target.partition(_ZONES)[2]
     try:
         offset = ZoneInfo(name).utcoffset(datetime.now()) if name else None  # noqa: DTZ005 - the zone is what is asked

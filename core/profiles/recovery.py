@@ -57,7 +57,9 @@ def carry_out(state_dir: Path, intent: Recovery) -> None:
         salvage.keep_bytes(profile / places.METADATA, kept_in(state_dir, intent))
     except OSError as exc:
         raise durable.write_failed(profile, exc) from exc
-    metadata = msgspec.structs.replace(metadata, status="inactive", last_error=None, error_phase=None, **changes)
+    # whether it is the active one, the pointer knows
+    status = "active" if metadata.status == "active" else "inactive"
+    metadata = msgspec.structs.replace(metadata, status=status, last_error=None, error_phase=None, **changes)
     FileProfileStore(state_dir).write(metadata, others=others)
     intents.remove(state_dir, profile_id)
 

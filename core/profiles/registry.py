@@ -178,8 +178,20 @@ class ProfileRegistry:
             return f"{self._path} names {pointer.active!r}, which is no profile"
         return ""
 
+    def settle(self) -> None:
+        """Let metadata say what the pointer says, if a kill came between the two.
+
+        Raises:
+            HolderAlive: somebody else changes it.
+            DurableWriteFailed: it could not be done.
+        """
+        pointer = self._pointer()
+        stale = pointer.previous is not None and pointer.previous != pointer.active and self._claims(pointer.previous)
+        if stale or (pointer.active is not None and self._denies(pointer.active)):
+            with self._locks.acquire_all():
+                self._settle()
+
     def _settle(self) -> None:
-        """Let metadata say what the pointer says: a kill may have come between."""
         pointer = self._pointer()
         if pointer.previous is not None and pointer.previous != pointer.active:
             self._say(pointer.previous, _deactivate)
@@ -208,11 +220,17 @@ class ProfileRegistry:
         return sealed.read(self._path, _Pointer) or _Pointer()
 
     def _claims(self, profile_id: str) -> bool:
+        return self._status(profile_id) == "active"
+
+    def _denies(self, profile_id: str) -> bool:
+        return self._status(profile_id) == "inactive"
+
+    def _status(self, profile_id: str) -> str:
         try:
             metadata = self._store.read(profile_id)
         except OstlerError:
-            return False
-        return metadata is not None and metadata.status == "active"
+            return ""
+        return "" if metadata is None else metadata.status
 
     def _write(self, pointer: _Pointer) -> None:
         durable.ensure_directory(self._path.parent)

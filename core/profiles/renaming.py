@@ -82,9 +82,10 @@ def carry_out(state_dir: Path, renaming: Rename, registry: ProfileRegistry) -> N
     try:
         if not os.path.lexists(gone) and places.is_there(path):
             path.rename(gone)
-        _move(gone, places.profile(staging.place(state_dir, new), new))
+        staged = places.profile(staging.place(state_dir, new), new)
+        _move(gone, staged)
         durable.sync_directory(gone.parent)
-        if staging.is_pending(state_dir, new) and not staging.is_free(places.profile(state_dir, new)):
+        if staged.exists() and not staging.is_free(places.profile(state_dir, new)):
             raise FileExistsError(errno.EEXIST, "something else is in its place", str(path.with_name(new)))
         staging.settle(state_dir, new)
         _move_results(state_dir, old, new)

@@ -22,7 +22,7 @@ from core.errors import BadInput, Problem
 from core.input_file import absolute
 from core.profiles import schema
 from core.profiles.port import ProfileMetadata, Viewport
-from core.redaction import MASK, mask_url
+from core.redaction import MASK, mask_page, mask_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -300,7 +300,8 @@ def _notes(text: str, _: Around) -> str:
 def _text(name: str, value: Any) -> str:
     if isinstance(value, Viewport):
         return f"{value.width}x{value.height}"
-    return mask_url(value) if name in ("proxy", "start_url") else str(value)
+    masked = {"proxy": mask_url, "start_url": mask_page}.get(name, str)
+    return masked(value)
 
 
 _PARSERS: dict[str, Callable[[str, Around], Any]] = {

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-_CHECKSUM = "sha256"
+CHECKSUM = "sha256"
+"""A field of the file, not of the metadata: what Ostler wrote last."""
 
 
 def fresh(profile_id: str, now: float) -> ProfileMetadata:
@@ -151,7 +152,7 @@ class FileProfileStore:
             StateCorrupt: it is no JSON object.
         """
         content = self.fields(profile_id)
-        written = content.pop(_CHECKSUM, None)
+        written = content.pop(CHECKSUM, None)
         return written is not None and written != _checksum(content)
 
     def update(self, profile_id: str, change: Callable[[ProfileMetadata], object]) -> ProfileMetadata:
@@ -220,9 +221,9 @@ class FileProfileStore:
         ours = msgspec.structs.asdict(metadata)
         fields = {name: value for name, value in ours.items() if value is not None}
         found = self.fields(metadata.profile_id) if others is None else others
-        unknown = {name: value for name, value in found.items() if name not in ours and name != _CHECKSUM}
+        unknown = {name: value for name, value in found.items() if name not in ours and name != CHECKSUM}
         content = {**fields, **unknown}
-        content[_CHECKSUM] = _checksum(content)
+        content[CHECKSUM] = _checksum(content)
         return msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
 
     @contextlib.contextmanager
@@ -245,7 +246,7 @@ class FileProfileStore:
 
 
 def _checksum(content: dict[str, Any]) -> str:
-    return hashlib.sha256(msgspec.json.encode(content, order="deterministic")).hexdigest()
+    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
 
 
 def _content(path: Path) -> bytes | None:

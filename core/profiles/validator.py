@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from core.profiles.lock_manager import ProfileLockManager
     from core.profiles.registry import ProfileRegistry
 
-_RUN = "attempt "
-"""How the holder of a run, or of a browser that a person has open, calls itself."""
+_LONG = ("attempt ", "ostler profile open")
+"""How those call themselves who hold a profile for long: a run, and a person with its browser open."""
 
 
 class ProfileValidator:
@@ -49,7 +49,7 @@ class ProfileValidator:
         """
         self._registry.require(profile_id)
         holder = self._locks.holder(profile_id)
-        if holder is not None and holder.what.startswith(_RUN):
+        if holder is not None and holder.what.startswith(_LONG):
             raise ProfileInUse(profile_id, str(holder), "wait for it, or use --force, which stops it")
         if self._registry.is_active(profile_id):
             raise ProfileActive(profile_id, "the active one: deactivate it first, or use --force")

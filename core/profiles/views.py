@@ -161,13 +161,21 @@ class ProfileViews:
             migration.migrate(self._state_dir, profile_id, source, self.registry, now=self._clock.now())
         return True
 
-    def tidy(self) -> None:
+    def tidy(self, *, stale: bool = False) -> None:
         """Finish or take back what killed operations left, and bring the single profile of old to its new place.
 
-        Every operation begins with this; what cannot be done now is said in the log, and left to the next one.
+        Every operation begins with this, and every start of a run; what cannot be done now is said in the log, and left to the
+        next one.
+
+        Args:
+            stale: look at all profiles for records that killed holders left, too.
         """
         try:
-            self.locks.finish_begun()
+            if stale:
+                self.locks.cleanup_stale()
+            else:
+                self.locks.finish_begun()
+            self.registry.settle()
             if legacy.find(self._state_dir) is not None and not self.registry.exists(DEFAULT):
                 self.migrate()
         except (HolderAlive, ProfileTaken, TemplateLive):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _AT_ONCE = 1000
-_TRIES = 8
+_TRIES = 5
 _BETWEEN_ENTRIES = (b"},", b'",', b"],")
 _BETWEEN = re.compile(rb"[\s,]*")
 
@@ -28,9 +28,8 @@ class Document:
     Attributes:
         reader: what it was read with, which knows its flaws.
         lines: of its text, which may have been mended.
-        start: where its value begins.
-        kind: of its value; empty if it makes no sense.
-        members: names and values, if it is an object.
+        root: its value; None if it makes no sense.
+        members: names and values of the root, if that is an object.
         entries: the texts of the jobs; of one that makes no sense, nothing.
     """
 
@@ -38,20 +37,19 @@ class Document:
         """Take a text in UTF-8, and whether it is all of a ``*.json`` file."""
         whole = _whole(data)
         jobs, entries, comma = (*whole, 0) if whole is not None else _beginning(data)
-        self.start = len(data) - len(data.lstrip())
-        self.kind = Value(data[self.start : self.start + 1]).kind
         self.reader = Reader(data, known=jobs if whole else b"", since=comma)
+        start = len(data) - len(data.lstrip())
+        root: slice | None = slice(start, len(data))
         if whole is None:
             self.reader.read(items="jobs", is_file=is_file)
-            data = self.reader.text.encode("latin-1")
             root = self.reader.root
-            self.start = 0 if root is None else root.start
-            self.kind = "" if root is None else Value(data[self.start : self.start + 1]).kind
-        elif self.kind == "object":
+            data = self.reader.text.encode("latin-1")
+        elif data[start : start + 1] == b"{":
             self.reader.read()
-        self.lines = self.reader.lines()
+        self.root = None if root is None else _cut(data, root)
         self.members = [(_cut(data, part.name), _cut(data, part.value)) for part in self.reader.members]
         self.entries = [*entries, *(data[part.value] for part in self.reader.items)]
+        self.lines = self.reader.lines()
         self._known = len(entries)
         self._offsets = _Offsets(data, entries, self._list() + 1)
 
@@ -61,12 +59,17 @@ class Document:
             return self._offsets[number]
         return int(self.reader.items[number - self._known].value.start)
 
+    def place(self, number: int, at: int = 0) -> tuple[int, int]:
+        """Return line and column of an offset in an entry."""
+        return self.lines.place(self.offset(number) + at)
+
     def _list(self) -> int:
         """Return where the list of jobs begins."""
         if self.reader.items_at >= 0:
             return self.reader.items_at
         # of an object that was right and given twice, the last is decoded
-        return next((value.at for name, value in reversed(self.members) if name.text == "jobs"), self.start)
+        found = (value.at for name, value in reversed(self.members) if name.text == "jobs")
+        return next(found, 0 if self.root is None else self.root.at)
 
 
 def _cut(data: bytes, piece: slice) -> Value:

@@ -110,15 +110,16 @@ class _Explanation:
         document = Document(data, is_file=self._place.lower().endswith(".json"))
         self._flaws(document.reader)
         self._where = document.lines.place
-        self._line_of = lambda number: document.lines.place(document.offset(number))[0]
-        if document.kind == "list":
+        self._line_of = lambda number: document.place(number)[0]
+        root = document.root
+        if root is None:
+            return
+        if root.kind == "list":
             self._entries(document, "", wrong)
-        elif document.kind == "object":
-            self._with_defaults(document, wrong)
-        elif document.kind:
-            self._add(
-                Value(b"", document.start), "", "a list of jobs, or an object with `jobs`", _found(Value(data.strip()))
-            )
+        elif root.kind == "object":
+            self._with_defaults(document, root, wrong)
+        else:
+            self._add(root, "", "a list of jobs, or an object with `jobs`", _found(root))
 
     def line(self, line: int, data: bytes, *, bare: bool) -> None:
         """Explain one line of a feed."""
@@ -153,13 +154,13 @@ class _Explanation:
         self._more += reader.more
         self._gave_up = self._gave_up or reader.is_endless()
 
-    def _with_defaults(self, document: Document, wrong: Iterator[int] | None) -> None:
+    def _with_defaults(self, document: Document, root: Value, wrong: Iterator[int] | None) -> None:
         members = self._members(document.members, "", ("jobs", "defaults", "$schema"))
         if (node := members.get("$schema")) is not None and not node.is_a(str | None):
             self._add(node, "$schema", "the address of a schema, for editors", _found(node))
         if "jobs" not in members and document.reader.complete:
             hint = "one job alone stands in a list: [{…}]" if "profile_id" in _names(document.members) else ""
-            self._add(Value(b"", document.start), "", "a list of jobs under `jobs`", "none", hint)
+            self._add(root, "", "a list of jobs under `jobs`", "none", hint)
         self._lacks_defaults = "defaults" not in members and not document.reader.complete
         if (node := members.get("defaults")) is not None:
             if node.kind == "object":
@@ -180,8 +181,7 @@ class _Explanation:
         for number in wrong:
             if self.is_long_enough():
                 break
-            begin = functools.partial(document.offset, number)
-            self._where = lambda at, begin=begin: document.lines.place(begin() + at)  # type: ignore[misc]
+            self._where = functools.partial(document.place, number)
             self._entry(number, Value(bytes(document.entries[number])), f"{path}[{number}]")
 
     def _entry(self, number: int, value: Value, path: str) -> None:

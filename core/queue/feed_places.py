@@ -36,7 +36,7 @@ class DocumentPlaces:
             field: path within the parameters, as ``filter.price`` or ``pages[3]``; empty for the parameters themselves.
         """
         document = self._document
-        path = f"[{index}]" if document.kind == "list" else f"jobs[{index}]"
+        path = f"jobs[{index}]" if document.members else f"[{index}]"
         begin = document.offset(index)
         entry = Value(bytes(document.entries[index]), begin)
         found = _parameter(entry, field)

@@ -103,8 +103,10 @@ class Reader:
             self._read_end(_LINES if is_file else "")
         except _Lost as exc:
             self.complete = False
-            if not is_line and self.root is not None and self.text[exc.at + 1 :].strip():
-                self._add_hint(exc, "what follows it could not be read")
+            if self.root is not None:
+                self.root = slice(self.root.start, len(self.text))
+                if not is_line and self.text[exc.at + 1 :].strip():
+                    self._add_hint(exc, "what follows it could not be read")
         except RecursionError:
             self.flaws, self.more, self.root = [syntax.too_deep(self._data)], 0, None
 

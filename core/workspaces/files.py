@@ -30,6 +30,7 @@ from core.errors import (
 from core.workspaces import ahead, clone, filling, live, manifest, marker, places, removal, scratch, skip, swap, verify
 from core.workspaces import version as versions
 from core.workspaces.marker import Marker
+from core.workspaces.places import NEW, USER_DATA
 from core.workspaces.port import Receipt, Workspace
 
 if TYPE_CHECKING:
@@ -37,9 +38,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
-USER_DATA = "user-data"
 BROWSER_PROFILE = "browser_profile"
-_NEW = ".new-"
 _SHOWN = 5
 log = structlog.get_logger(__name__)
 _REUSABLE = frozenset({WorkspaceState.VERIFIED, WorkspaceState.IN_USE})
@@ -210,11 +209,12 @@ class FileWorkspaces:
             else:
                 try:
                     removal.workspace(path, self._root)
-                except OutsideRoot:
-                    # no marker, and not empty: somebody else put it here
+                except WorkspaceError as exc:
+                    if not isinstance(exc, OutsideRoot):  # else somebody else put it here: no marker, and not empty
+                        log.warning("workspace_not_removed", workspace=path.name, reason=str(exc))
                     continue
                 removed.append(path.name)
-        for path in scratch.strays(self._root, kept):
+        for path in scratch.strays(self._root, kept | {path.name for path in self._entries()}):
             removal.temp_dir(path)
             removed.append(path.name)
         self._recover_swaps()
@@ -262,7 +262,7 @@ class FileWorkspaces:
         root = self._path(profile_id, fence)
         findings: list[str] = []
         for _ in range(2):
-            hidden = self._root / f"{_NEW}{root.name}.{secrets.token_hex(4)}"
+            hidden = self._root / f"{NEW}{root.name}.{secrets.token_hex(4)}"
             hidden.mkdir(mode=0o700)
             made = Marker(
                 profile=profile_id,
@@ -389,7 +389,7 @@ class FileWorkspaces:
 
 def _profile_of(name: str) -> str:
     """Return whose workspace a directory of this name is, also while it is hidden."""
-    plain = name.removeprefix(_NEW).removeprefix(removal.GONE).partition(".")[0]
+    plain = name.removeprefix(NEW).removeprefix(removal.GONE).partition(".")[0]
     return plain.rpartition("-")[0]
 
 

@@ -30,6 +30,7 @@ from core.domain.lifecycle import JobEvent
 from core.domain.model import Counters, JobSpec
 from core.domain.retry import Decision
 from core.domain.session import Identity, SessionState
+from core.profiles import ProfileManager
 from core.queue.sqlite import SqliteQueue
 from core.state.orchestrator_lock import OrchestratorLock
 from core.state.sessions import FileSessionStore
@@ -66,14 +67,38 @@ SHOWN: dict[str, tuple[str, tuple[str, ...]]] = {
     "gc": ("gc", ("--dry-run",)),
     "config show": ("config-show", ()),
     "config failures": ("config-failures", ()),
+    "profile create": ("profile-change", ("fresh", "--platform", "telegram")),
+    "profile activate": ("profile-change", ("named",)),
+    "profile deactivate": ("profile-change", ()),
+    "profile delete": ("profile-change", ("named",)),
+    "profile clone": ("profile-change", ("named", "second")),
+    "profile rename": ("profile-change", ("named", "other")),
+    "profile tag": ("profile-change", ("named", "--add", "checked")),
+    "profile migrate": ("profile-change", ("legacy", "--as", "old")),
+    "profile list": ("profile-list", ()),
+    "profile status": ("profile-status", ("named", "--deep")),
+    "profile size": ("profile-size", ("named",)),
+    "profile diff": ("profile-diff", ("named", "--against", "named2")),
+    "profile recover": ("profile-recover", ("named", "--dry-run")),
+    "profile doctor": ("doctor", ()),
+    "profile export": ("profile-archive", ("named", f"out{EVIL}.zip")),
+    "profile import": ("profile-archive", (f"in{EVIL}.zip", "--as", "copied")),
     "explain": ("explain", (f"failed{EVIL}",)),
 }
 """Every command that knows ``--json``: name of its schema, and arguments that make it print much."""
+TELLS_OF_OTHERS = {
+    name
+    for name in SHOWN
+    if name not in ("queue add", "doctor", "config failures")
+    and (not name.startswith("profile ") or name in ("profile export", "profile import"))
+}
+"""Those that show text that somebody else wrote; what a profile's metadata may say is held to rules already."""
 OTHERS = {
     "logs": ("anna",),
     "report": ("--format", "csv"),
     "queue export": ("--all",),
     "queue schema": (),
+    "profile set": ("named", "locale=de-DE"),
     "session reset": ("anna", "--step", "never"),
     "session show": ("nobody",),
     "queue cancel": (f"failed{EVIL}",),
@@ -101,6 +126,13 @@ def here(tmp_path, monkeypatch) -> Iterator[list[str]]:
         remembered={EVIL: {"order": EVIL}},
     )
     FileSessionStore(state).write(session, fence=1)
+    profiles = ProfileManager(state)
+    profiles.create("named")
+    profiles.create("named2")
+    legacy = tmp_path / "legacy"
+    (legacy / "browser_profile" / "Default").mkdir(parents=True)
+    (legacy / "session.json").write_text("{}", "utf-8")
+    profiles.export("named", f"in{EVIL}.zip")
     queue = SqliteQueue(state / "queue.db")
     queue.begin_run(1.0)
     flow = str(tmp_path / f"{EVIL}.py")
@@ -188,7 +220,7 @@ def test_json_is_as_its_schema_says(here, capsys, name):
     jsonschema.validate(value, rules)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate([], rules)
-    if name not in ("queue add", "doctor", "config failures"):
+    if name in TELLS_OF_OTHERS:
         assert "\\u202e" in found.out
 
 

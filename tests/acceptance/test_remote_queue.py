@@ -111,7 +111,7 @@ def test_a_queue_that_a_command_prints(fleet):
         (["--queue-command", "cat", "queue.json"], "expected a queue argument or --queue-command, found both"),
         (
             ["--queue-command", "cat", "--max-concurrent", "0"],
-            "--max-concurrent: expected a whole number, 1 to 1000, found",
+            "--max-concurrent: expected a whole number",
         ),
         (
             ["--queue-command", "cat", "--watch-interval", "0"],

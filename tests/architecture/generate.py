@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from core.cli import profile_archive_shown, queue_shown
+from core.cli import profile_archive_shown, profile_shown, queue_shown
 from core.cli.config import ConfigReport
 from core.cli.config_failures import ShownPolicies
 from core.cli.flow_check import FlowReport
@@ -25,6 +25,9 @@ from core.domain.policy import POLICIES as POLICY
 from core.domain.policy import Cost
 from core.domain.retry import RetryPolicy
 from core.domain.session import Identity, SessionState
+from core.profiles.difference import ProfileDifference
+from core.profiles.inspection import ProfileSize
+from core.profiles.losses import RecoveryReport
 from core.queue.feed_schema import feed_schema_text
 from core.upkeep.collection import Collection
 from core.upkeep.explanation import Explanation
@@ -47,6 +50,12 @@ SCHEMAS = {
     "gc": Collection,
     "identity-show": Identity,
     "profile-archive": profile_archive_shown.ShownArchive,
+    "profile-change": profile_shown.ShownChange,
+    "profile-diff": ProfileDifference,
+    "profile-list": profile_shown.ShownProfiles,
+    "profile-recover": RecoveryReport,
+    "profile-size": ProfileSize,
+    "profile-status": profile_shown.ShownProfile,
     "queue-add": queue_shown.ShownAdded,
     "queue-change": queue_shown.ShownChange,
     "queue-list": queue_shown.ShownJobs,

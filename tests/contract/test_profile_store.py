@@ -136,7 +136,7 @@ def test_a_change_by_somebody_else_shows(state_dir):
     path = state_dir / "profiles" / "a" / "metadata.json"
     store = FileProfileStore(state_dir)
     metadata = store.ensure("a", NOW)
-    metadata.locale = "de-DE"
+    metadata.locale, metadata.viewport = "de-DE", Viewport(800, 600)
     store.write(metadata)
     assert not store.was_edited("a")
     good = path.read_bytes()

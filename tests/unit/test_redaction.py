@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.redaction import MASK, Redactor, mask_url, proxy_password
+from core.redaction import MASK, Redactor, mask_page, mask_url, proxy_password
 
 AWKWARD = """p"a's<s>&w ö/r\\d+%=?"""
 
@@ -143,3 +143,19 @@ def test_proxy_urls(url, password, masked):
     """A proxy's password is found, decoded, in URLs as people write them, and masked when the URL is shown."""
     assert proxy_password(url) == password
     assert mask_url(url) == masked
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("https://me:pw@example.org/@home?x=a:b@c", f"https://me:{MASK}@example.org/@home?x=a:b@c"),
+        ("https://me:p:w@example.org/", f"https://me:{MASK}@example.org/"),
+        ("https://me@example.org/", "https://me@example.org/"),
+        ("https://example.org/@home:8", "https://example.org/@home:8"),
+        ("about:blank", "about:blank"),
+        ("https://[me:pw@h/", MASK),
+    ],
+)
+def test_the_address_of_a_page(url, masked):
+    """Only its password is masked: where it leads stays readable."""
+    assert mask_page(url) == masked

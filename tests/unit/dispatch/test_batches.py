@@ -15,8 +15,10 @@ from core.domain.messages import Finished, Prepared
 from core.domain.model import AttemptRecord, Claim, JobRecord, JobSpec
 from core.domain.outcome import ExitCode, Failed, Interrupted
 from core.domain.planning import BatchView
+from core.errors import Fenced
 from core.events.recording import RecordingEvents
 from core.process.scripted import AwaitGo, AwaitHello, AwaitLaunch, AwaitStop, Exit, Hold, Say, script
+from core.queue.memory import MemoryQueue
 from tests.unit.dispatch.bench import DONE, SETTINGS, Bench, ready, say, worker
 
 BATCHED = msgspec.structs.replace(SETTINGS, batch_size=3, batch_delay=0.01)
@@ -162,3 +164,31 @@ async def test_who_waits_for_the_right_to_prepare_claims_nothing_after_a_stop() 
         assert await bench.run() is ExitCode.INTERRUPTED
     assert len(bench.launcher.spawned) == 1
     assert bench.queue.job("b").counters.attempts == 0
+
+
+async def test_the_next_batch_begins_while_jobs_of_the_last_one_run() -> None:
+    """The completion of a batch is a change by itself: nobody has to end first."""
+    settings = msgspec.structs.replace(BATCHED, max_concurrent=6, max_preparing=6, batch_size=2)
+    bench = Bench(lambda _c, _n: worker(Hold(), *DONE), settings)
+    bench.add("a", "b", "c", "d")
+    async with anyio.create_task_group() as tasks:
+
+        async def operate() -> None:
+            await bench.sink.wait_for(events.AttemptLaunched, nth=4)
+            for child in bench.launcher.spawned:
+                child.release()
+
+        tasks.start_soon(operate)
+        assert await bench.run() is ExitCode.DONE
+
+
+async def test_a_newer_orchestrator_is_noticed_while_a_batch_is_claimed() -> None:
+    """The run ends as it does elsewhere: with its own code, and workers stopped in order."""
+
+    class Overtaken(MemoryQueue):
+        def claim(self, *args: Any, **kwargs: Any) -> Any:
+            raise Fenced("queue", ours=1, newer=2)
+
+    bench = Bench(settings=BATCHED, queue=Overtaken())
+    bench.add("a", "b")
+    assert await bench.run() is ExitCode.HOLDER_ALIVE

@@ -141,3 +141,11 @@ async def test_a_host_that_cannot_be_measured_holds_nobody() -> None:
     bench.add("a", "b")
     assert await bench.run() is ExitCode.DONE
     assert meter.asked
+
+
+async def test_with_nothing_launched_one_is_let_through_whatever_the_load() -> None:
+    """A host that is always short of memory does one job after the other, and does not wait for ever."""
+    meter = ScriptedMeter(Load(memory_free=10 * MB), each=5 * MB)
+    bench = Bench(settings=MANY, meter=meter)
+    bench.add("a", "b")
+    assert await bench.run() is ExitCode.DONE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -10,11 +11,14 @@ import msgspec
 import pytest
 
 from core.control.port import Cancel, Continue, Drain, GoOn, Look, Pause, SetLimit, StopNow
+from core.dispatch.attempt import AttemptLimits
 from core.dispatch.steering import PAUSED
 from core.domain import events
 from core.domain.messages import Finished, Parked, StepCommitted
 from core.domain.outcome import ExitCode, Interrupted, Waiting
-from core.process.scripted import AwaitDecision, AwaitStop, CloseControl, Exit, Hold
+from core.errors import QueueUnavailable
+from core.process.scripted import AwaitDecision, AwaitStop, CloseControl, Exit, Hang, Hold
+from core.queue.memory import MemoryQueue
 from tests.unit.dispatch.bench import DONE, SETTINGS, Bench, say, worker
 
 if TYPE_CHECKING:
@@ -238,5 +242,35 @@ async def test_a_parked_worker_that_hung_up_is_not_told() -> None:
         await operator.ask(GoOn(job="a", answers={"code": "1"}))
         await bench.sink.wait_for(events.AttemptResumed)
         bench.launcher.spawned[0].release()
+
+    assert await during(bench, operate) is ExitCode.DONE
+
+
+async def test_one_that_is_dismissed_has_to_end_in_time() -> None:
+    """Nobody is waited for any more, and it hangs: it is stopped like any other that makes no progress."""
+    limits = AttemptLimits(start=5, progress=0.1, hard=20)
+    settings = msgspec.structs.replace(PARKING, wait_parked=0.01, limits=limits)
+    hangs = worker(PARKS, AwaitDecision(), Hang(), ignore_term=True)
+    bench = Bench(lambda _c, nth: hangs if nth == 1 else worker(*DONE), settings)
+    bench.add("a")
+    assert await bench.run() is ExitCode.DONE
+    assert [event.outcome for event in bench.seen(events.AttemptEnded)] == ["timed_out", "done"]
+
+
+async def test_a_full_disk_does_not_close_the_browser_that_a_person_works_in() -> None:
+    """What is only to be shown could not be written; the hand-off goes on."""
+
+    class Full(MemoryQueue):
+        def record_waiting(self, nonce: str, *, why: str) -> None:
+            raise QueueUnavailable(Path("queue.db"), "disk full")
+
+    goes_on = (say(StepCommitted(step="a", flag="a", seconds=0.1)), *DONE)
+    bench = Bench(lambda _c, _n: worker(PARKS, AwaitDecision(), *goes_on), PARKING, queue=Full())
+    bench.add("a")
+
+    async def operate(operator: Operator) -> None:
+        await bench.sink.wait_for(events.AttemptParked)
+        await anyio.wait_all_tasks_blocked()
+        assert (await operator.ask(GoOn(job="a", answers={"code": "1"}))).problem == ""
 
     assert await during(bench, operate) is ExitCode.DONE

@@ -255,6 +255,7 @@ def test_an_attempt_ends_by_its_error(error, code, told):
     outcome = outcome_of(error, "steps", str)
     assert outcome.code is code
     assert told in (getattr(outcome, name, None) for name in ("reason", "why", "holder"))
+    assert getattr(outcome, "step", "") == {Code.SITE_ERROR: "pay", Code.FLOW_ERROR: "steps"}.get(code, "")
 
 
 def test_a_browser_that_was_killed_for_want_of_memory_is_no_crash():
