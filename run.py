@@ -21,7 +21,6 @@ from core.domain.validation import ID_RULE, is_valid_id
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
     from core import settings
@@ -99,6 +98,7 @@ async def _attempt(hello: Hello, channel: WorkerChannel) -> Outcome:
     from core.clock import SystemClock
     from core.process.identity import own_stamp
     from core.process.oom import oom_kills
+    from core.process.signals import on_signal
     from core.profiles.lock import FileProfileLocks
     from core.profiles.store import FileProfileStore
     from core.redaction import Redactor
@@ -115,7 +115,7 @@ async def _attempt(hello: Hello, channel: WorkerChannel) -> Outcome:
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        _on_signal(loop, number, channel.interrupt)
+        on_signal(loop, number, channel.interrupt)
     state_dir, clock, redactor = Path(hello.settings.state_dir), SystemClock(), Redactor()
     mask_output(lambda text: hide_typed(redactor.text(text)))
     logs.configure_worker(redactor)
@@ -164,14 +164,6 @@ def _standing_fence(root: Path, profile_id: str) -> int:
     """Return the highest number among a profile's workspaces: its session may have been deleted."""
     names = [path.name.rpartition("-") for path in root.glob(f"{profile_id}-*")]
     return max((int(number) for name, _, number in names if name == profile_id and number.isdecimal()), default=0)
-
-
-def _on_signal(loop: object, number: signal.Signals, stop: Callable[[str], None]) -> None:
-    try:
-        loop.add_signal_handler(number, stop, f"{number.name} received")  # type: ignore[attr-defined]
-    except NotImplementedError:  # Windows
-        call = loop.call_soon_threadsafe  # type: ignore[attr-defined]
-        signal.signal(number, lambda *_: call(stop, f"{number.name} received"))
 
 
 def _end_soon(code: int) -> None:
@@ -321,6 +313,7 @@ async def _attempt_by_hand(args: argparse.Namespace, chosen: settings.Settings) 
     from core.durable import ensure_directory
     from core.process.child import LaunchPlan, SubprocessLauncher
     from core.process.port import WorkerCommand
+    from core.process.signals import on_signal
     from core.redaction import Redactor
     from core.text import visible
     from workers.by_hand import ByHand
@@ -356,7 +349,7 @@ async def _attempt_by_hand(args: argparse.Namespace, chosen: settings.Settings) 
     hand = ByHand(launcher, log, Redactor(), lambda line: print(visible(line), flush=True), chosen.stop_grace)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        _on_signal(loop, number, lambda _: hand.stop())
+        on_signal(loop, number, lambda _: hand.stop())
     command = WorkerCommand(profile_id=args.profile_id, nonce=nonce, job_id=job.id, number=1)
     return await hand.run(command, Hello(job=job, attempt=1, nonce=nonce, settings=worker))
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from core.workspaces.port import Workspace
     from workers.handoff import HandOff
     from workers.report import Reporter
-    from workers.restore import Restored
+    from workers.restore import Held, Restored
     from workers.runner import Ports
 
 _LAUNCH_LIMIT = 90.0
@@ -291,10 +291,10 @@ class Browsing:
                 await browser.lost.wait()
 
 
-def save_metadata(run: Restored, ports: Ports) -> None:
+def save_metadata(run: Held, ports: Ports) -> None:
     """Note that the profile's browser data is as new as its login state, and that all is well.
 
-    What others set meanwhile stays: only what this run knows better is written.
+    What others set meanwhile stays: only what this holder knows better is written.
     """
     known, job = run.metadata, run.hello.job
     now = timestamp(ports.clock.now())

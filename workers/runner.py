@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
     from core.domain.messages import Word
     from core.domain.model import ProcessStamp
+    from core.workspaces.port import Workspace
+    from workers.restore import Held
 
 _CLONE_LIMIT = 600.0
 _SAVE_LIMIT = 600.0
@@ -267,15 +269,7 @@ class Run:
         acquire = partial(spaces.acquire, self._profile_id, run.record.fence, template=source)
         workspace = await anyio.to_thread.run_sync(acquire)
         self._reporter.enter("verify")
-        say_workspace(self._reporter, workspace)
-        if run.metadata.generation and workspace.receipt.source in {"template", "empty"}:
-            hint = "it was there once: what the login state has is restored, the rest is lost unless there is a backup"
-            self._reporter.note("browser_data_missing", hint=hint)
-        if run.metadata.status == "corrupted":
-            run.metadata = self._ports.profiles.update(self._profile_id, _repaired)
-            self._reporter.note("profile_repaired")
-        if workspace.receipt.source == "template":
-            run.metadata.template = template
+        self._take_in(run, workspace)
         await self._until_launch()
         workspace = await browsing.in_workspace(workspace, source)
         # every step is committed and the browser is closed: the rest is not interrupted
@@ -284,6 +278,18 @@ class Run:
             saved = await anyio.to_thread.run_sync(partial(spaces.save_back, workspace))
             self._reporter.log.info("saved", files=saved.files, bytes=saved.bytes, seconds=round(saved.seconds, 3))
             save_metadata(run, self._ports)
+
+    def _take_in(self, held: Held, workspace: Workspace) -> None:
+        """Say where the browser data comes from, and note what that means for the profile."""
+        say_workspace(self._reporter, workspace)
+        if held.metadata.generation and workspace.receipt.source in {"template", "empty"}:
+            hint = "it was there once: what the login state has is restored, the rest is lost unless there is a backup"
+            self._reporter.note("browser_data_missing", hint=hint)
+        if held.metadata.status == "corrupted":
+            held.metadata = self._ports.profiles.update(self._profile_id, _repaired)
+            self._reporter.note("profile_repaired")
+        if workspace.receipt.source == "template":
+            held.metadata.template = held.hello.job.template
 
 
 def _repaired(metadata: ProfileMetadata) -> None:

@@ -18,8 +18,9 @@ import anyio.to_thread
 
 from core.domain.messages import BrowserClosed, BrowserStarted, Visit
 from core.domain.outcome import Done, Outcome
-from core.errors import BrowserError, BrowserLost, BrowserNotFound, BrowserRefused, OstlerError
+from core.errors import BrowserError, BrowserLost, BrowserNotFound, BrowserRefused
 from core.profiles.port import ProfileMetadata, timestamp
+from workers.browse import save_metadata
 from workers.failure import Stopped, reason_of
 from workers.login_watch import LoginWatch, sites_of
 from workers.opening import browser_request, introduce, say_idle_extensions, say_workspace
@@ -67,7 +68,6 @@ class PersonsVisit(Run):
         self._reporter.enter("clone", _CLONE_LIMIT)
         make = spaces.acquire if self._wanted.save else spaces.throwaway
         workspace = await anyio.to_thread.run_sync(partial(make, self._profile_id, held.record.fence, template=source))
-        say_workspace(self._reporter, workspace)
         # from here on a stop is a wish to end well
         with anyio.CancelScope(shield=True):
             if self._wanted.save:
@@ -89,9 +89,17 @@ class PersonsVisit(Run):
             self._reporter.note("last_time", phase=metadata.error_phase, reason=metadata.last_error)
         return Held(hello=self._hello, metadata=metadata, record=record, proxy=metadata.proxy)
 
+    def _ended_by(self, error: Exception) -> Outcome:
+        # the session's status is that of its job, and stays; only the profile is told
+        outcome = super()._ended_by(error)
+        if self._wanted.save:
+            self._note_failure(outcome)
+        return outcome
+
     # --- the two kinds -----------------------------------------------------------------------------------------------
 
     async def _and_save(self, held: Held, workspace: Workspace, template: Path | None) -> None:
+        self._take_in(held, workspace)
         self._raise_if_stopped()
         watch = LoginWatch(held, self._ports, self._reporter)
         self._reporter.enter("launch", _LAUNCH_LIMIT)
@@ -105,45 +113,20 @@ class PersonsVisit(Run):
                     await watch.look(browser)
         except BrowserLost as exc:
             next_ = "the next run, or `ostler profile open`, goes on from what it had"
-            lost = BrowserLost(f"{exc}; nothing was saved: {next_}")
-            self._remember(str(exc))
-            raise lost from exc
+            raise BrowserLost(f"{exc}; nothing was saved: {next_}") from exc
         self._reporter.send(BrowserClosed())
         self._reporter.enter("save", _SAVE_LIMIT)
         login = await watch.complete(workspace, browser.executable)
         watch.keep(login)
         saved = await anyio.to_thread.run_sync(partial(self._ports.workspaces.save_back, workspace))
-        self._count_as_saved(held, watch)
+        if watch.has_changed:
+            # somebody logged in, or out: the next run's check finds out
+            held.metadata.login_state = "unknown"
+        save_metadata(held, self._ports)
         self._reporter.note("saved", files=saved.files, bytes=saved.bytes, sites=len(sites_of(login)))
 
-    def _count_as_saved(self, held: Held, watch: LoginWatch) -> None:
-        now = timestamp(self._ports.clock.now())
-
-        def change(metadata: ProfileMetadata) -> None:
-            metadata.generation = watch.number
-            metadata.browser, metadata.browser_version = held.metadata.browser, held.metadata.browser_version
-            metadata.last_used = metadata.last_activity = now
-            metadata.last_error = metadata.error_phase = None
-            if watch.has_changed:
-                # somebody logged in, or out: the next run's check finds out
-                metadata.login_state = "unknown"
-
-        self._ports.profiles.update(self._profile_id, change)
-
-    def _remember(self, reason: str) -> None:
-        """Note what went wrong, for whoever opens the profile next."""
-
-        def change(metadata: ProfileMetadata) -> None:
-            metadata.last_error, metadata.error_phase = reason, self._reporter.phase
-            metadata.last_activity = timestamp(self._ports.clock.now())
-
-        try:
-            self._ports.profiles.update(self._profile_id, change)
-        except OstlerError as exc:
-            # it is said all the same, by what ends this visit
-            self._reporter.log.warning("error_not_noted", reason=self._reporter.secrets.mask(str(exc)))
-
     async def _and_forget(self, held: Held, workspace: Workspace) -> None:
+        say_workspace(self._reporter, workspace)
         try:
             self._raise_if_stopped()
             self._reporter.enter("launch", _LAUNCH_LIMIT)
@@ -182,7 +165,7 @@ class PersonsVisit(Run):
     async def _started(self, stack: AsyncExitStack, held: Held, workspace: Workspace) -> OpenBrowser:
         request = browser_request(held, workspace)
         browser = await stack.enter_async_context(self._ports.browsers.open(request))
-        if request.restore is not None and not request.restore.is_empty:
+        if request.restore is not None:
             self._reporter.note("login_state_put_back", exported_at=timestamp(request.restore.exported_at))
         return browser
 

@@ -19,6 +19,7 @@ from core.durable import ensure_directory
 from core.errors import BadInput, HostFailed, Problem, ProfileHeld
 from core.process.child import LaunchPlan, SubprocessLauncher
 from core.process.port import WorkerCommand
+from core.process.signals import on_signal
 from core.profiles.manager import ProfileManager
 from core.profiles.migration import DEFAULT
 from core.profiles.schema import is_start_url
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from core.domain.outcome import ExitCode
     from core.settings import Settings
 
+# what ends a visit well: ^C, a request, a terminal that is closed (Windows has no such signal)
+_ENDS = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _CLOSE_WITHIN = 30.0
 _END_WITHIN = 180.0
 
@@ -104,9 +107,8 @@ async def _visit(settings: Settings, hello: Hello) -> ExitCode:
     words = Words(save=hello.settings.visit is None or hello.settings.visit.save)
     hand = ByHand(SubprocessLauncher(plan, os.environ), None, Redactor(), _say, _END_WITHIN, tell=words.of)
     loop = asyncio.get_running_loop()
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        with suppress(AttributeError, NotImplementedError):  # Windows
-            loop.add_signal_handler(getattr(signal, name), hand.stop)
+    for number in _ENDS:
+        on_signal(loop, number, lambda _: hand.stop())
     job = hello.job
     return await hand.run(WorkerCommand(profile_id=job.profile_id, nonce=hello.nonce, job_id=job.id, number=1), hello)
 

@@ -152,12 +152,11 @@ async def test_a_browser_that_was_killed_is_not_saved(theatre):
     assert (theatre.session.status, theatre.session.login_generation) == ("NEEDS_PERSON", 1)
     metadata = theatre.profiles.read(PROFILE)
     assert (metadata.generation, metadata.error_phase, metadata.browser) == (0, "visit", None)
-    reason = "the browser did not close in order: it crashed, or was killed"
-    assert metadata.last_error == reason
+    assert metadata.last_error == visited.outcome.reason
 
     theatre.again()
     async with visiting(theatre) as after:
-        assert after.said("last_time") == [{"phase": "visit", "reason": reason}]
+        assert after.said("last_time") == [{"phase": "visit", "reason": metadata.last_error}]
         assert after.said("workspace_ready")[0]["source"] == "crashed"
         assert theatre.browsers.requests[-1].add_cookies == (LASTING, PASSING)
         after.theatre.browsers.opened[-1].lost.set()
