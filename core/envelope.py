@@ -241,6 +241,16 @@ class EnvelopeFile(Generic[T]):
             return current, wrong
         return msgspec.structs.replace(previous, recovered=True), wrong or [f"{self._path} is missing"]
 
+    def refuse_newer(self) -> None:
+        """Expect that no newer version has written here; what is damaged or missing is fine.
+
+        Raises:
+            NewerSchema: one has.
+        """
+        for path in (self._path, self._previous):
+            with contextlib.suppress(_Damaged, OSError):
+                self._opened(path, bytes_of(path) or b"")
+
     def _expect_newest(self, found: Envelope[T]) -> Envelope[T]:
         """Return what was found if it is not older than the previous generation.
 

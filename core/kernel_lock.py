@@ -111,7 +111,8 @@ class KernelLock:
             write_bytes(self._record, msgspec.json.encode(record), fsync=False)
             yield
         finally:
-            with contextlib.suppress(FileNotFoundError):  # what it stood in was deleted by its holder
+            # what it stood in was deleted by its holder; or there never was one, because something else is in its place
+            with contextlib.suppress(FileNotFoundError, IsADirectoryError, PermissionError):
                 self._record.unlink()
             if is_new:
                 # a lock alone does not make a profile

@@ -75,6 +75,8 @@ def plan(state_dir: Path, intent: Recovery, *, dry_run: bool) -> RecoveryReport:
         ProfileDamaged: the login state that is to be kept cannot be read.
     """
     profile_id = intent.profile_id
+    for store in (FileSessionStore(state_dir), FileLoginStateStore(state_dir)):
+        store.refuse_newer(profile_id)
     usable, wrong = FileLoginStateStore(state_dir).look(profile_id)
     if intent.mode == "hard" and intent.keep_login and not usable:
         raise ProfileDamaged(profile_id, f"its login state cannot be kept: {wrong[0]}")

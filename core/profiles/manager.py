@@ -281,6 +281,7 @@ class ProfileManager(ProfileViews):
             return losses.plan(self._state_dir, intent, dry_run=True)
         with self.locks.acquire(chosen, what="ostler profile recover"):
             self.registry.require(chosen)
+            recovery.prepare(self._state_dir, intent)
             beforehand(losses.plan(self._state_dir, intent, dry_run=False))
             report = recovery.recover(self._state_dir, intent)
         self.registry.settle()

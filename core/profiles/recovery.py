@@ -15,6 +15,7 @@ import msgspec
 
 from core import durable
 from core.errors import OstlerError
+from core.input_file import is_regular
 from core.profiles import intents, places, salvage
 from core.profiles.losses import RecoveryReport, kept_in, plan
 from core.profiles.store import FileProfileStore
@@ -30,8 +31,33 @@ if TYPE_CHECKING:
     from core.profiles.intents import Recovery
 
 
+def prepare(state_dir: Path, intent: Recovery) -> None:
+    """Bring a profile to where one can see what is broken: a save that was cut off is ended, and what stands in the place of a
+    mark or of a previous generation, and is no file, is put aside. The caller holds its lock.
+
+    Raises:
+        DurableWriteFailed, WorkspaceError: the next operation goes on.
+    """
+    profile, aside = places.profile(state_dir, intent.profile_id), kept_in(state_dir, intent)
+    saved, mark = profile / places.BROWSER_PROFILE, profile / ahead.NAME
+    session = state_dir / "sessions" / f"{intent.profile_id}.json.prev"
+    displaced = [
+        path
+        for path in (mark, swap.record(saved), profile / f"{places.LOGIN_STATE}.prev", session)
+        if os.path.lexists(path) and not is_regular(path)
+    ]
+    try:
+        for path in displaced:
+            salvage.put_aside(path, aside / path.relative_to(state_dir if path == session else profile))
+        swap.recover(saved, functools.partial(removal.tree, root=profile))
+    except OSError as exc:
+        raise durable.write_failed(profile, exc) from exc
+    if mark in displaced:  # nobody can tell any more whether a browser went on: then it may have
+        ahead.mark(saved)
+
+
 def recover(state_dir: Path, intent: Recovery) -> RecoveryReport:
-    """Recover a profile; the caller holds its lock.
+    """Recover a profile that was prepared; the caller holds its lock.
 
     Raises:
         NewerSchema, ProfileDamaged: as ``plan``; nothing changed.
@@ -69,7 +95,7 @@ def _soften(state_dir: Path, intent: Recovery) -> dict[str, Any]:
     profile_id = intent.profile_id
     profile = places.profile(state_dir, profile_id)
     aside = kept_in(state_dir, intent)
-    _mend_session(state_dir, profile_id, aside)
+    kept_session = _mend_session(state_dir, profile_id, aside)
     logins = FileLoginStateStore(state_dir)
     usable, wrong = logins.look(profile_id)
     if not usable:
@@ -94,7 +120,8 @@ def _soften(state_dir: Path, intent: Recovery) -> dict[str, Any]:
         swap.sync_file_system(saved)
     if lost_login:
         ahead.mark(saved)
-    return {"generation": 0, "login_state": "unknown"} if lost_login else {}
+    # without its session nobody knows how new the login state is: then it counts
+    return {"generation": 0, "login_state": "unknown"} if lost_login or not kept_session else {}
 
 
 def _harden(state_dir: Path, intent: Recovery) -> dict[str, Any]:
@@ -125,7 +152,8 @@ def _harden(state_dir: Path, intent: Recovery) -> dict[str, Any]:
     return {"generation": _login_generation(state_dir, profile_id), "login_state": "logged_out"}
 
 
-def _mend_session(state_dir: Path, profile_id: str, aside: Path) -> None:
+def _mend_session(state_dir: Path, profile_id: str, aside: Path) -> bool:
+    """Use what is whole of the session; whether anything was."""
     sessions = FileSessionStore(state_dir)
     usable, wrong = sessions.look(profile_id)
     if usable and wrong:
@@ -135,6 +163,7 @@ def _mend_session(state_dir: Path, profile_id: str, aside: Path) -> None:
     elif not usable:
         for name in (f"{profile_id}.json", f"{profile_id}.json.prev"):
             salvage.put_aside(state_dir / "sessions" / name, aside / "sessions" / name)
+    return usable
 
 
 def _rewrite_login(logins: FileLoginStateStore, profile_id: str) -> None:

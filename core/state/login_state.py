@@ -54,6 +54,14 @@ class FileLoginStateStore:
         found, wrong = self._file(profile_id).look()
         return found is not None or not wrong, wrong
 
+    def refuse_newer(self, profile_id: str) -> None:
+        """Expect that no newer version has written this login state; what is damaged or missing is fine.
+
+        Raises:
+            NewerSchema: one has.
+        """
+        self._file(profile_id).refuse_newer()
+
     def _file(self, profile_id: str) -> EnvelopeFile[_OnDisk]:
         def check(found: _OnDisk) -> str:
             return "" if found.profile_id in (profile_id, "") else f"it belongs to profile {found.profile_id!r}"

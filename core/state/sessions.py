@@ -47,6 +47,14 @@ class FileSessionStore:
         found, wrong = self._file(profile_id).look()
         return found is not None or not wrong, wrong
 
+    def refuse_newer(self, profile_id: str) -> None:
+        """Expect that no newer version has written this session; what is damaged or missing is fine.
+
+        Raises:
+            NewerSchema: one has.
+        """
+        self._file(profile_id).refuse_newer()
+
     def _file(self, profile_id: str) -> EnvelopeFile[SessionState]:
         def check(found: SessionState) -> str:
             return "" if found.profile_id == profile_id else f"it belongs to profile {found.profile_id!r}"

@@ -80,7 +80,7 @@ def replace(
     try:
         durable.write_bytes(new / TOKEN, name.encode(), fsync=False)
         sync_file_system(new)
-        durable.write_bytes(_intent(target), msgspec.json.encode(_Intent(name)))
+        durable.write_bytes(record(target), msgspec.json.encode(_Intent(name)))
         new.rename(_incoming(target))
         durable.sync_directory(target.parent)
         _finish(target, remove, exchange)
@@ -91,7 +91,8 @@ def replace(
 def recover(target: Path, remove: Callable[[Path], None], *, exchange: Callable[[Path, Path], bool] = exchange) -> bool:
     """Bring a swap that a kill interrupted to its end; whether there was one.
 
-    Where the record or the token in the new directory is damaged, what stands in the target's place stays, which is whole.
+    Where the record is gone or damaged, or the token in the new directory is, what stands in the target's place stays, which is
+    whole.
 
     Raises:
         StateCorrupt: the record is no file.
@@ -101,7 +102,7 @@ def recover(target: Path, remove: Callable[[Path], None], *, exchange: Callable[
         return False
     name = _recorded(target)
     if not name:
-        log.warning("swap_record_damaged", path=str(_intent(target)), kept=str(target))
+        log.warning("swap_record_damaged", path=str(record(target)), kept=str(target))
     try:
         if name and _token_or_damaged(_incoming(target)) == name:
             _finish(target, remove, exchange)
@@ -114,8 +115,8 @@ def recover(target: Path, remove: Callable[[Path], None], *, exchange: Callable[
 
 
 def pending(target: Path) -> bool:
-    """Whether a swap of this target was begun and not finished."""
-    return os.path.lexists(_intent(target))
+    """Whether a swap of this target was begun and not finished; its record may be gone."""
+    return any(os.path.lexists(path) for path in (record(target), _incoming(target), _old(target)))
 
 
 def damage(target: Path) -> list[str]:
@@ -123,7 +124,7 @@ def damage(target: Path) -> list[str]:
     wrong = []
     try:
         if pending(target) and not _recorded(target):
-            wrong.append(f"{_intent(target)} is damaged: it names no swap")
+            wrong.append(f"{record(target)} is damaged: it names no swap")
     except StateCorrupt as exc:
         wrong.append(str(exc))
     try:
@@ -170,11 +171,12 @@ def _tidy(target: Path, remove: Callable[[Path], None]) -> None:
     for path in (_incoming(target), _old(target)):
         if path.exists():
             remove(path)
-    _intent(target).unlink(missing_ok=True)
+    record(target).unlink(missing_ok=True)
     durable.sync_directory(target.parent)
 
 
-def _intent(target: Path) -> Path:
+def record(target: Path) -> Path:
+    """Return where the record of a swap of this target stands while it is under way."""
     return target.with_name(f".{target.name}.intent")
 
 
@@ -224,7 +226,7 @@ def _recorded(target: Path) -> str:
     Raises:
         StateCorrupt: the record is no file.
     """
-    path = _intent(target)
+    path = record(target)
     try:
         name = msgspec.json.decode(durable.bytes_of(path) or b"", type=_Intent).token
     except OSError as exc:

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from core.clock import ManualClock
-from core.errors import BadInput, ProfileHeld
+from core.errors import BadInput, DurableWriteFailed, ProfileHeld
 from core.profiles.lock import FileProfileLocks
 from core.profiles.memory import MemoryProfileLocks
 
@@ -108,6 +108,17 @@ def child(state_dir, mode, *more):
             yield process
         finally:
             process.kill()
+
+
+def test_what_stands_in_the_records_place_is_named(state_dir):
+    """The lock is not held without its record, and is free again."""
+    record = state_dir / "profiles" / "a" / ".lock"
+    record.mkdir(parents=True)
+    locks = FileProfileLocks(state_dir, ManualClock())
+    with pytest.raises(DurableWriteFailed, match=r"profiles/a/\.lock was not written"), locks.hold("a", "worker"):
+        pytest.fail("held")
+    assert locks.holder("a") is None
+    assert record.is_dir()
 
 
 def test_a_pipe_in_the_locks_place_keeps_nobody_waiting(state_dir):

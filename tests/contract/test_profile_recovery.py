@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -315,11 +316,77 @@ def test_wrong_arguments(manager, profile):
         manager.recover("b")
 
 
-def test_a_newer_version_is_not_ours_to_judge(manager, profile):
-    """What a newer version wrote is not dropped."""
-    (profile / "browser_profile" / manifest.NAME).write_text('{"schema": 99}')
+@pytest.mark.parametrize(
+    "name", [f"browser_profile/{manifest.NAME}", "session.json", "session.json.prev", "../../sessions/a.json"]
+)
+def test_a_newer_version_is_not_ours_to_judge(manager, profile, name):
+    """What a newer version wrote is not dropped, whatever it is."""
+    (profile / name).write_text('{"schema": 99}')
     with pytest.raises(NewerSchema):
         manager.recover("a")
+    assert (profile / name).read_text() == '{"schema": 99}'
+
+
+def test_a_lost_session_does_not_cost_the_login(manager, profile, state_dir):
+    """Nobody knows any more how new the login state is: then it counts, and the next run uses it."""
+    for name in ("a.json", "a.json.prev"):
+        (state_dir / "sessions" / name).write_bytes(b"torn")
+    manager.recover("a")
+    metadata = manager.metadata.load("a")
+    assert (metadata.generation, metadata.login_state) == (0, "unknown")
+    assert FileLoginStateStore(state_dir).read("a").value == LOGIN
+
+
+@pytest.mark.parametrize(
+    "name", [".ahead", ".browser_profile.intent", "session.json.prev", "../../sessions/a.json.prev"]
+)
+@pytest.mark.parametrize("kind", ["directory", "pipe", "link"])
+def test_what_stands_in_a_marks_place_goes(manager, profile, name, kind):
+    """It would be in the way of the next run; it costs nothing, and is kept."""
+    path = profile / name
+    path.unlink(missing_ok=True)
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("nowhere")
+    assert manager.recover("a").losses == ()
+    assert not os.path.lexists(path) or path.is_file()
+    assert os.path.lexists(aside(profile) / name.removeprefix("../../"))
+    assert ahead.is_set(profile / "browser_profile") is (name == ".ahead")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link"])
+def test_a_file_of_browser_data_that_is_none_goes(manager, profile, kind):
+    """Nobody waits for it, or follows it."""
+    path = profile / "browser_profile" / "Default" / "Preferences"
+    path.unlink()
+    os.mkfifo(path) if kind == "pipe" else path.symlink_to("nowhere")
+    assert [loss.what for loss in manager.recover("a").losses] == ["the browser's settings"]
+    assert not os.path.lexists(path)
+
+
+def test_a_journal_without_its_database_goes(manager, profile):
+    """A kill may come between the two; a browser would play the journal back into a new database of that name."""
+    data = profile / "browser_profile" / "Default"
+    (data / "Cookies-journal").write_bytes(b"of the one that was there")
+    manifest.write(data.parent)
+    (data / "Cookies").unlink()
+    assert [loss.what for loss in manager.recover("a").losses] == ["all cookies, and the logins in them"]
+    assert not (data / "Cookies-journal").exists()
+
+
+def test_what_an_interrupted_save_brings_may_be_damaged_too(manager, profile, tmp_path):
+    """It is ended before anything is said, so that what is lost is said."""
+    new = browser_data.make(tmp_path / "new")
+    manifest.write(new)
+    with pytest.raises(RuntimeError):
+        swap.replace(new, profile / "browser_profile", lambda _: (_ for _ in ()).throw(RuntimeError()))
+    (profile / "browser_profile" / "Default" / "Cookies").write_bytes(b"no database" * 99)
+    said = []
+    manager.recover("a", beforehand=said.append)
+    assert [loss.what for loss in said[0].losses] == ["all cookies, and the logins in them"]
 
 
 def test_an_interrupted_swap_is_finished_first(manager, profile, tmp_path):

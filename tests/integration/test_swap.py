@@ -70,9 +70,11 @@ def test_a_death_at_any_step_is_rolled_forward(tmp_path: Path, way, dies_at: int
 
 @WAYS
 @pytest.mark.parametrize("dies_at", [4, 6, 9, 10], ids=["recorded", "moved in", "half changed", "changed"])
-@pytest.mark.parametrize("content", [b"", b"\0" * 60, b'{"token":"1"}', b"[" * 100_000, "flipped", "token"])
+@pytest.mark.parametrize("content", [b"", b"\0" * 60, b'{"token":"1"}', b"[" * 100_000, "flipped", "token", "gone"])
 def test_a_damaged_record_leaves_what_is_whole(tmp_path: Path, way, dies_at: int, content):
-    """A swap was cut off, and then its record or the new directory's token was damaged: what stands there stays, and it is said."""
+    """A swap was cut off, and then its record or the new directory's token was damaged or lost: what stands there stays, and it
+    is said.
+    """
     target = _directory(tmp_path / "target", "old")
     program = Path(__file__).parents[1] / "children" / "swap_and_die.py"
     subprocess.run(
@@ -87,11 +89,15 @@ def test_a_damaged_record_leaves_what_is_whole(tmp_path: Path, way, dies_at: int
         for path in (tmp_path / "new", tmp_path / ".target.incoming"):
             if path.exists():
                 (path / swap.TOKEN).write_bytes(b"")
+    elif content == "gone":
+        record.unlink()
     else:
         record.write_bytes(content)
+    there = swap.pending(target)
+    assert there or content == "gone"  # before it began, and once it is over, the record is all that there is of it
     with structlog.testing.capture_logs() as said:
-        assert swap.recover(target, shutil.rmtree, exchange=way)
-    assert content == "token" or [line["event"] for line in said] == ["swap_record_damaged"]
+        assert swap.recover(target, shutil.rmtree, exchange=way) is there
+    assert content == "token" or [line["event"] for line in said] == ["swap_record_damaged"] * there
     assert _content(target) in ({"old"}, {"new"})
     assert {path.name for path in tmp_path.iterdir() if ".ostler-tmp" not in path.name} <= {"target", "new"}
     assert swap.recover(target, shutil.rmtree, exchange=way) is False
