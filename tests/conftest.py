@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from core.clock import ManualClock
 from core.events.recording import RecordingEvents
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 os.environ.setdefault("OSTLER_ADMISSION", "off")
 _MEMORY, _ROOM = Path("/dev/shm"), 200 * 1024**2
 CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _log_as_ever() -> Iterator[None]:
+    """A command that a test runs in this process says where logs go; the next test's are not its business."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
