@@ -111,7 +111,7 @@ class KernelLock:
             write_bytes(self._record, msgspec.json.encode(record), fsync=False)
             yield
         finally:
-            with contextlib.suppress(FileNotFoundError):  # what it stood in was deleted by its holder
+            with contextlib.suppress(OSError):  # what it stood in was deleted by its holder; one that stays is stale
                 self._record.unlink()
             if is_new:
                 # a lock alone does not make a profile
