@@ -65,10 +65,10 @@ def aside(state_dir: Path, profile_id: str, registry: ProfileRegistry) -> Iterat
         yield staged
         swap.sync_file_system(staged)
     except OSError as exc:
-        staging.discard(state_dir, profile_id)
+        staging.abandon(state_dir, profile_id)
         raise durable.write_failed(staged, exc) from exc
     except BaseException:
-        staging.discard(state_dir, profile_id)
+        staging.abandon(state_dir, profile_id)
         raise
     registry.register(profile_id)
 

@@ -50,7 +50,7 @@ def migrate(state_dir: Path, profile_id: str, source: Path, registry: ProfileReg
         _prepare(staged, profile_id, found, now)
         intents.write(state_dir, profile_id, intent)
     except BaseException:
-        staging.discard(state_dir, profile_id)
+        staging.abandon(state_dir, profile_id)
         raise
     carry_out(state_dir, intent)
 

@@ -7,6 +7,7 @@ on it is carried out, by whoever takes either lock next; before, it is taken bac
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from core import durable
+from core.errors import OstlerError
 from core.profiles import deletion, intents, places, staging
 from core.profiles.intents import Rename
 from core.profiles.store import FileProfileStore
@@ -50,7 +52,8 @@ def rename(state_dir: Path, metadata: ProfileMetadata, new: str, registry: Profi
         _prepare(state_dir, metadata, new)
         intents.write(state_dir, renaming.old, renaming)
     except BaseException:
-        take_back(state_dir, renaming)
+        with contextlib.suppress(OstlerError):  # then the next holder of the lock does
+            take_back(state_dir, renaming)
         raise
     carry_out(state_dir, renaming, registry)
 
@@ -67,7 +70,10 @@ def take_back(state_dir: Path, renaming: Rename) -> None:
         DurableWriteFailed: something is left.
     """
     if staging.is_pending(state_dir, renaming.new):
-        staging.discard(state_dir, renaming.new)
+        try:
+            staging.discard(state_dir, renaming.new)
+        except OSError as exc:
+            raise durable.write_failed(staging.place(state_dir, renaming.new), exc) from exc
     intents.remove(state_dir, renaming.new)
 
 

@@ -91,13 +91,17 @@ def settle(state_dir: Path, profile_id: str) -> None:
 
 
 def take_back(state_dir: Path, profile_id: str) -> None:
-    """Undo what ``settle`` had begun when something failed, unless the profile is in its place already."""
+    """Undo what ``settle`` had begun when something failed, unless the profile is in its place already.
+
+    What cannot be undone now is left to the lock's next holder.
+    """
     staged = place(state_dir, profile_id)
     session = staged / "sessions" / f"{profile_id}.json"
     has_moved = session.parent.is_dir() and not session.exists()
     if (staged / "profiles" / profile_id).exists() and has_moved:
-        (state_dir / "sessions" / session.name).unlink(missing_ok=True)
-    discard(state_dir, profile_id)
+        with contextlib.suppress(OSError):
+            (state_dir / "sessions" / session.name).unlink(missing_ok=True)
+    abandon(state_dir, profile_id)
 
 
 def is_free(profile: Path) -> bool:
@@ -115,6 +119,12 @@ def discard(state_dir: Path, profile_id: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         (staged / _READY).unlink()
     shutil.rmtree(staged)
+
+
+def abandon(state_dir: Path, profile_id: str) -> None:
+    """Remove what was put together, because something went wrong; what cannot be removed now is by the lock's next holder."""
+    with contextlib.suppress(OSError):
+        discard(state_dir, profile_id)
 
 
 def pending(state_dir: Path) -> list[str]:

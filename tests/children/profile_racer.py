@@ -11,10 +11,13 @@ import select
 import sys
 from collections import Counter
 
+import structlog
+
 from core.errors import HolderAlive
 from core.profiles import ProfileManager
 from core.profiles.errors import ProfileError
 
+structlog.configure(logger_factory=structlog.ReturnLoggerFactory())  # nobody reads what is logged here
 manager = ProfileManager(sys.argv[1], lock_timeout=30)
 chance = random.Random(int(sys.argv[2]))
 OPERATIONS = {

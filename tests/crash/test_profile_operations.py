@@ -30,7 +30,7 @@ NOW = 1_795_212_000.0
 OPERATIONS = (
     "create", "import", "clone", "rename", "delete", "activate", "deactivate", "soft", "hard", "keep-login", "migrate", "tag",
 )  # fmt: skip
-SAMPLE = 4
+SAMPLE = 2
 """Places of each operation that ``make test`` tries; ``make crash`` tries all of them."""
 OURS = (".ostler-manifest.json", ".ostler-browser.json", ".ostler-swap")
 

@@ -93,7 +93,8 @@ def expected(found, before, operation) -> bool:
         case "rename":
             return found == {"b": before["b"], "new": before["a"]}
         case "clone":
-            return found == {**before, "new": before["a"]}
+            copied, source = found.get("new", ("", (), set())), before["a"]
+            return {**found, "new": 0} == {**before, "new": 0} and copied[:2] == source[:2] and copied[2] < source[2]
         case "delete":
             return found == {"b": before["b"]}
         case _:

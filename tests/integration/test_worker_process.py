@@ -321,7 +321,6 @@ def test_by_hand_names_the_holder(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "PROFILE_ID"),
         (["../etc"], "PROFILE_ID"),
         (["p1"], "--flow"),
         (["p1", "--flow", "/nowhere.py"], "no such file"),
