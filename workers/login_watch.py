@@ -1,13 +1,15 @@
 """The login state of a browser that a person uses: exported while they do, and once more when they are done.
 
 Chromium keeps cookies in memory for half a minute, and those of the session until it closes; a window that is closed takes them
-along. So they are looked at every second, and made durable every few, for the case of a kill. What cannot be looked at in a
+along. So they are looked at every second and after each answer of a site, which may have been the login, and made durable every
+few seconds, for the case of a kill. What cannot be looked at in a
 page without being in the person's way (IndexedDB, sites that are not open any more) is exported at the end, by a browser
 that nobody sees, from the data of the one that was closed.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from workers.runner import Ports
 
 _INTERVAL = 1.0
+_PAUSE = 0.1
+_MAY_LOG_IN = frozenset({"document", "xhr", "fetch"})
 _KEEP_EVERY = 2.0
 _MOST_ORIGINS = 50
 _STAND_LIMIT = 20.0
@@ -45,12 +49,19 @@ class LoginWatch:
         self._ports = ports
         self._reporter = reporter
         self._before = self._latest = held.record.login or LoginState()
+        self._glanced = 0
+        self._answered = anyio.Event()
         self._origins: dict[str, None] = {}
         self._said = False
         self.number = held.next_generation
 
-    def visit(self, request: Any) -> None:
-        """Note the site of a page that is asked for: a listener of Playwright's."""
+    def listen(self, context: Any) -> None:
+        """Hear of what Playwright's context asks for and is answered."""
+        context.on("request", self._hear_request)
+        context.on("response", self._hear_response)
+
+    def _hear_request(self, request: Any) -> None:
+        """Note the site of a page that is asked for."""
         if not request.is_navigation_request():
             return
         origin = origin_of(request.url)
@@ -59,10 +70,27 @@ class LoginWatch:
             self._origins.pop(origin, None)
             self._origins[origin] = None
 
+    def _hear_response(self, response: Any) -> None:
+        if response.request.resource_type in _MAY_LOG_IN:
+            self._answered.set()
+
     @property
     def has_changed(self) -> bool:
         """Whether the cookies and storages are others than before the visit."""
         return _differ(self._latest, self._before)
+
+    async def glance(self, browser: OpenBrowser) -> None:
+        """See the cookies after each answer, until it is cancelled: a page that is busy does not hold this up."""
+        while True:
+            await self._answered.wait()
+            self._answered = anyio.Event()
+            # whether the browser answers is the business of the longer look
+            with suppress(BrowserLost):
+                cookies = await browser.cookies()
+                if _is_open(browser):
+                    self._glanced += 1
+                    self._latest = msgspec.structs.replace(self._latest, cookies=cookies)
+            await anyio.sleep(_PAUSE)
 
     async def follow(self, browser: OpenBrowser) -> None:
         """Look again and again, until it is cancelled."""
@@ -76,6 +104,7 @@ class LoginWatch:
 
     async def look(self, browser: OpenBrowser) -> None:
         """See cookies, and localStorage of the pages that are open."""
+        glanced = self._glanced
         try:
             seen = await browser.export("cookies", self._latest, self._ports.clock.now())
         except BrowserLost as exc:
@@ -84,9 +113,10 @@ class LoginWatch:
                 self._said = True
                 self._reporter.note("login_state_not_seen", reason=str(exc))
             return
-        # without a page it is closing, and has let go of its cookies: that is no logout
-        if not browser.lost.is_set() and any(not page.is_closed() for page in browser.context.pages):
-            self._latest = seen
+        if _is_open(browser):
+            # pages may have taken their time, and the cookies have been seen since
+            newer = self._glanced != glanced
+            self._latest = msgspec.structs.replace(seen, cookies=self._latest.cookies) if newer else seen
 
     async def complete(self, workspace: Workspace, executable: str) -> LoginState:
         """Return the whole login state of a browser that was closed in order.
@@ -137,6 +167,11 @@ class LoginWatch:
             self._reporter.note("login_state_not_kept", reason=str(exc))
         else:
             self._reporter.log.info("login_state_kept", cookies=len(login.cookies), origins=len(login.origins))
+
+
+def _is_open(browser: OpenBrowser) -> bool:
+    # without a page it is closing, and has let go of its cookies: that is no logout
+    return not browser.lost.is_set() and any(not page.is_closed() for page in browser.context.pages)
 
 
 def sites_of(login: LoginState) -> set[str]:

@@ -107,7 +107,7 @@ class PersonsVisit(Run):
             async with AsyncExitStack() as stack:
                 browser, workspace = await self._opened(stack, held, workspace, template)
                 await introduce(held, self._ports.workspaces, self._reporter, browser, workspace)
-                browser.context.on("request", watch.visit)
+                watch.listen(browser.context)
                 await self._shown(browser, held, watch)
                 if not browser.lost.is_set():
                     await watch.look(browser)
@@ -187,6 +187,7 @@ class PersonsVisit(Run):
                 group.start_soon(self._go, browser, url)
             if watch is not None:
                 group.start_soon(watch.follow, browser)
+                group.start_soon(watch.glance, browser)
             await _first_of(browser.lost, self._stop)
             context.remove_listener("download", keep)
             group.cancel_scope.cancel()

@@ -119,6 +119,14 @@ class OpenBrowser(Protocol):
         """Open a page at each origin without asking the network, for an export; return those it could not be done for in time."""
         ...
 
+    async def cookies(self) -> list[dict[str, Any]]:
+        """Return all cookies, in milliseconds.
+
+        Raises:
+            BrowserLost: there is no answer in time.
+        """
+        ...
+
     async def export(self, level: str, previous: LoginState | None, now: float) -> LoginState:
         """Export the login state at ``cookies`` or ``storage`` level, merged by origin with ``previous``.
 

@@ -115,17 +115,21 @@ class OpenedBrowser:
         """Open a page at each origin; see the port."""
         return await stand_at(self._context, origins, seconds)
 
+    async def cookies(self) -> list[dict[str, Any]]:
+        """Return all cookies; see the port."""
+        return list(await self._answer(_COOKIES_LIMIT, "the cookies", self._context.cookies()))
+
     async def export(self, level: str, previous: LoginState | None, now: float) -> LoginState:
         """Export the login state; see the port. A page that does not answer in time keeps what was exported before."""
         before = previous or LoginState()
         if level == "cookies":
-            cookies = await self._answer(_COOKIES_LIMIT, "the cookies", self._context.cookies())
+            cookies = await self.cookies()
             origins, seen, unexportable = await self._local_storages()
             merged = login.merged(before.origins, origins, seen, whole=False)
             # what an earlier, wider export could not carry is still not there
             unexportable = tuple(sorted({*before.unexportable, *unexportable}))
             return LoginState(
-                cookies=list(cookies), origins=merged, level="cookies", exported_at=now, unexportable=unexportable
+                cookies=cookies, origins=merged, level="cookies", exported_at=now, unexportable=unexportable
             )
         state = await self._answer(_STORAGE_LIMIT, "the storage state", self._context.storage_state(indexed_db=True))
         seen = [origin for origin, _ in self._by_origin()]

@@ -128,9 +128,13 @@ class ScriptedBrowser:
             await (await self.context.new_page()).goto(f"{origin}/")
         return []
 
+    async def cookies(self) -> list[dict[str, Any]]:
+        """Return all cookies."""
+        return await self.context.cookies()
+
     async def export(self, level: str, previous: LoginState | None, now: float) -> LoginState:
         """Export the login state, merged by origin with ``previous``."""
-        cookies = await self.context.cookies()
+        cookies = await self.cookies()
         origins = {origin["origin"]: origin for origin in (previous.origins if previous else [])}
         origins |= self.context.storage
         kinds = {"storage": "storage", "snapshot": "snapshot"}

@@ -161,6 +161,11 @@ class Browser:
         self.context.tell("page", self.pages[-1])
         return self.pages[-1]
 
+    async def cookies(self) -> list[dict[str, Any]]:
+        if self.lost.is_set():
+            raise BrowserLost("gone")
+        return list(self.context.jar)
+
     async def export(self, level: str, previous: LoginState | None, now: float) -> LoginState:
         if self.lost.is_set():
             raise BrowserLost("gone")

@@ -14,7 +14,7 @@ from core.domain.session import SessionState
 from core.errors import BrowserLaunchFailed, BrowserLost, BrowserNotFound, DurableWriteFailed
 from core.profiles.port import ProfileMetadata, Viewport
 from core.state.port import LoginState
-from tests.unit.workers.stage import PROFILE, Theatre
+from tests.unit.workers.stage import PROFILE, Browser, Theatre
 
 LASTING = {"name": "sid", "value": "1", "domain": ".shop.example", "path": "/", "expires": 4e9}
 PASSING = {"name": "tab", "value": "2", "domain": "shop.example", "path": "/", "expires": -1}
@@ -74,6 +74,11 @@ def page_of(url: str, parent: object = None):
     """A request for a page, as Playwright tells of it."""
     frame = type("Frame", (), {"parent_frame": parent})
     return type("Request", (), {"url": url, "frame": frame, "is_navigation_request": lambda _: True})()
+
+
+def answer_of(kind: str):
+    """An answer of a site, as Playwright tells of it."""
+    return type("Response", (), {"request": type("Request", (), {"resource_type": kind})()})()
 
 
 async def test_what_a_person_did_is_kept_when_they_close_the_window(theatre):
@@ -174,6 +179,42 @@ async def test_cookies_of_a_browser_that_closes_are_not_believed(theatre):
         visited.browser.context.jar = [LASTING]
         before = len(theatre.browsers.exports)
         await visited.until(lambda: len(theatre.browsers.exports) > before + 2)
+        visited.close_window()
+    assert theatre.browsers.requests[1].add_cookies == (PASSING,)
+
+
+async def test_a_login_right_before_the_window_is_closed_is_seen(theatre, monkeypatch):
+    """A site's answer is enough to look, a picture is not; a longer look that began before does not bring back old cookies."""
+    monkeypatch.setattr("workers.login_watch._INTERVAL", 60)
+    monkeypatch.setattr("workers.login_watch._PAUSE", 0.001)
+    theatre.browsers.jar = [LASTING]
+    begun, may_end, asked = anyio.Event(), anyio.Event(), []
+    export, cookies = Browser.export, Browser.cookies
+
+    async def slowly(browser, level, previous, now):
+        seen = await export(browser, level, previous, now)
+        if level == "cookies":
+            begun.set()
+            await may_end.wait()
+        return seen
+
+    async def counted(browser):
+        asked.append(1)
+        return await cookies(browser)
+
+    monkeypatch.setattr(Browser, "export", slowly)
+    monkeypatch.setattr(Browser, "cookies", counted)
+    async with visiting(theatre) as visited:
+        browser = visited.browser
+        await begun.wait()
+        browser.context.jar = [LASTING, PASSING]
+        browser.context.tell("response", answer_of("image"))
+        await anyio.wait_all_tasks_blocked()
+        assert asked == []
+        browser.context.tell("response", answer_of("document"))
+        await visited.until(lambda: asked)
+        may_end.set()
+        await visited.until(lambda: theatre.logins.read(PROFILE) is not None)
         visited.close_window()
     assert theatre.browsers.requests[1].add_cookies == (PASSING,)
 
