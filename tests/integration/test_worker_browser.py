@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from core.domain.outcome import ExitCode
+from core.profiles import ProfileManager
 from core.profiles.store import FileProfileStore
 from core.state.login_state import FileLoginStateStore
 from core.state.selector_cache import FileSelectorCache
@@ -122,6 +123,27 @@ def test_login_survives_a_kill_right_after_its_commit(tmp_path, url):
     assert "source=crashed" in again.stdout
     assert "step log_in" not in again.stdout
     assert FileSessionStore(state).read("p1").value.outputs["seen"] == "cookie=yes session=yes storage=yes"
+
+
+@pytest.mark.parametrize("how", ["hard, the login kept", "soft, the cookies broken"])
+def test_login_is_put_into_the_browser_after_a_recovery(tmp_path, url, how):
+    """What was exported last is there in the next run: cookies, that of the session among them, and storage."""
+    first = run(tmp_path, url)
+    assert first.returncode == ExitCode.DONE, first.stdout + first.stderr
+    manager, data = ProfileManager(tmp_path / "state"), tmp_path / "state" / "profiles" / "p1" / "browser_profile"
+    if how.startswith("hard"):
+        report = manager.recover("p1", "hard", keep_login=True)
+        assert list(data.iterdir()) == []
+    else:
+        cookies = next(path for path in data.rglob("Cookies") if path.is_file())
+        cookies.write_bytes(b"torn" * 1000)
+        report = manager.recover("p1")
+    assert [loss.part for loss in report.losses] == ["browser data"]
+    assert "log_in" in report.flags
+    again = run(tmp_path, url, "--from", "look")
+    assert again.returncode == ExitCode.DONE, again.stdout + again.stderr
+    assert FileSessionStore(tmp_path / "state").read("p1").value.outputs["seen"] == "cookie=yes session=yes storage=yes"
+    assert manager.status("p1", deep=True).findings == ()
 
 
 def test_nothing_is_left_when_the_starter_is_killed(tmp_path, url):
