@@ -7,6 +7,7 @@ cannot.
 from __future__ import annotations
 
 import hashlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,6 +27,12 @@ class _OnDisk(msgspec.Struct):
     schema: int
     sha256: str
     payload: msgspec.Raw
+
+
+_HEAD = msgspec.json.Decoder(_Head)
+_ON_DISK = msgspec.json.Decoder(_OnDisk)
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+_guard = threading.Lock()
 
 
 def seal(value: Any, *, schema: int = 1) -> bytes:
@@ -60,18 +67,26 @@ def unseal(data: bytes, path: Path, kind: Any, *, schema: int = 1) -> Any:
         StateCorrupt, NewerSchema: as above.
     """
     try:
-        found = msgspec.json.decode(data, type=_Head).schema
+        found = _HEAD.decode(data).schema
         if found > schema:
             raise NewerSchema(path, found=found, known=schema)
         if found < 1:
             raise StateCorrupt(path, f"there is no schema {found}")
-        on_disk = msgspec.json.decode(data, type=_OnDisk)
+        on_disk = _ON_DISK.decode(data)
         payload = bytes(on_disk.payload)
         if on_disk.sha256 != _checksum(found, payload):
             raise StateCorrupt(path, "the checksum does not match")
-        return msgspec.json.decode(payload, type=kind)
+        return _decoder(kind).decode(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise StateCorrupt(path, "it is not what Ostler writes" if data else "the file is empty") from None
+
+
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    """Return what decodes this type. msgspec crashes where two threads are the first to meet a type at the same time."""
+    with _guard:
+        if kind not in _decoders:
+            _decoders[kind] = msgspec.json.Decoder(kind)
+        return _decoders[kind]
 
 
 def _checksum(schema: int, payload: bytes) -> str:

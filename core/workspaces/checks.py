@@ -102,7 +102,11 @@ def faults(profile: WorkerProfile, digests: Mapping[str, str], *, is_live: bool)
     missing = [f"{name}: is missing" for name in digests if not (path / name).exists()]
     if missing or is_live:
         return missing
-    return verify.findings(path) or ([] if verify.was_used(path) else verify.differences(digests, path))
+    try:
+        return verify.findings(path) or ([] if verify.was_used(path) else verify.differences(digests, path))
+    except OSError as exc:
+        # somebody removes it while it is looked at
+        return [f"{exc.filename}: {exc.strerror}"]
 
 
 def check_capability(profile: WorkerProfile, driver: Driver | None, given_up: threading.Event) -> None:

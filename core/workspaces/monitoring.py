@@ -59,7 +59,7 @@ class Monitor:
             _log.warning("clone_in_use", worker=clone.worker_id, reason=signs)
             return False
         found = checks.faults(profile, clone.digests, is_live=signs is not None)
-        if found:
+        if found and profile.state in _USABLE:  # else another thread has just removed it, and nothing is wrong
             _log.warning("clone_not_valid", worker=clone.worker_id, reason="; ".join(found))
         return not found
 

@@ -37,6 +37,9 @@ class _Intent(msgspec.Struct, frozen=True):
     token: str
 
 
+_DECODER = msgspec.json.Decoder(_Intent)  # made before there are threads: see ``core.sealed``
+
+
 def exchange(first: Path, second: Path) -> bool:
     """Let two paths change places atomically; whether this system can.
 
@@ -228,7 +231,7 @@ def _recorded(target: Path) -> str:
     """
     path = record(target)
     try:
-        name = msgspec.json.decode(durable.bytes_of(path) or b"", type=_Intent).token
+        name = _DECODER.decode(durable.bytes_of(path) or b"").token
     except OSError as exc:
         raise StateCorrupt(path, f"it cannot be read ({exc.strerror or exc})") from exc
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

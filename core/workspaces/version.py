@@ -21,6 +21,9 @@ class _Record(msgspec.Struct, frozen=True):
     version: str
 
 
+_DECODER = msgspec.json.Decoder(_Record)  # made before there are threads: see ``core.sealed``
+
+
 def record(user_data_dir: Path, browser: str, version: str) -> None:
     """Write down which browser ran here; the headless shell leaves no ``Last Version`` of its own."""
     durable.write_bytes(user_data_dir / RECORD, msgspec.json.encode(_Record(browser, version)), fsync=False)
@@ -30,7 +33,7 @@ def written_by(user_data_dir: Path) -> tuple[str, str] | None:
     """Return the name (empty where unknown) and version of the newest browser that wrote here; None if unknown."""
     ours = None
     with contextlib.suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        ours = msgspec.json.decode(durable.bytes_of(user_data_dir / RECORD) or b"", type=_Record)
+        ours = _DECODER.decode(durable.bytes_of(user_data_dir / RECORD) or b"")
     try:
         last = (durable.bytes_of(user_data_dir / "Last Version") or b"").decode("ascii").strip()
     except (OSError, UnicodeDecodeError):

@@ -1,5 +1,5 @@
 """A web site for tests that need a login: ``/login`` sets cookies and localStorage, ``/whoami`` says who asks, ``/receipt``
-downloads a file, ``/app`` has a service worker that answers everything.
+downloads a file, ``/me`` sends strangers to ``/``, ``/app`` has a service worker that answers everything.
 """
 
 from __future__ import annotations
@@ -30,6 +30,12 @@ _PAGES = {"/login": _LOGIN, "/receipt": _RECEIPT, "/app": _APP, "/worker.js": _W
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
+        if self.path == "/me" and "sid=" not in self.headers.get("Cookie", ""):
+            self.send_response(302)
+            self.send_header("Location", "/")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         who = f"<!doctype html><p id=who>{self.headers.get('Cookie', 'nobody')}</p>".encode()
         body = _PAGES.get(self.path, who)
         self.send_response(200)

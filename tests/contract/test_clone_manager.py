@@ -36,6 +36,7 @@ from core.workspaces import (
     live,
     removal,
     scratch,
+    verify,
 )
 from tests import browser_data
 
@@ -849,6 +850,24 @@ def test_sixteen_threads_create_clean_and_list_at_once(base: Path, root: Path):
     assert len(set(seen)) == 16 * 6
     assert clones_in(root) == []
     assert browser_data.content_hash(base) == before
+
+
+def test_a_clone_that_is_removed_while_it_is_looked_at_is_not_valid(manager, monkeypatch: pytest.MonkeyPatch):
+    """No error, and no warning about what is as it should be: it is just gone."""
+    manager.create_profile("w1")
+    real = verify.findings
+
+    def removed(path: Path) -> list[str]:
+        with ThreadPoolExecutor(1) as threads:
+            assert threads.submit(manager.cleanup_profile, "w1").result(30)
+        # what pathlib does in the middle of a glob
+        return real(path) or [path.name for path in os.scandir(path)]
+
+    monkeypatch.setattr(verify, "findings", removed)
+    with capture_logs() as logs:
+        assert manager.list_profiles()["w1"]["is_valid"] is False
+    assert logs == []
+    assert manager.list_profiles() == {}
 
 
 def test_threads_that_want_the_same_worker_get_one_profile(manager, root: Path):

@@ -9,7 +9,11 @@ import pytest
 from selenium import webdriver
 
 from core.workspaces import (
+    AuthenticationFailedException,
     CapabilityMismatchException,
+    ProfileLockedException,
+    ProfileStatus,
+    RetryConfig,
     VerificationConfig,
     VerificationMethod,
     VerificationStatus,
@@ -95,3 +99,42 @@ def test_a_driver_that_runs_elsewhere_is_noticed(base, tmp_path):
                 manager.verify_profile(mine, driver=browser, strict=True)
         finally:
             browser.quit()
+
+
+def test_a_login_is_shown_by_the_page_that_only_it_gets(base, origin, tmp_path):
+    """A stranger is sent elsewhere and is no login; after one, all three methods pass, and the driver's own tab is as it was."""
+    config = VerificationConfig(
+        list(VerificationMethod),
+        capability_timeout=30,
+        auth_check_timeout=30,
+        auth_check_url=f"{origin}/me",
+        retry_config=RetryConfig(max_attempts=1, base_delay=0.01),
+    )
+    with WorkspaceManager(base, temp_directory=tmp_path / "clones", verification_config=config) as manager:
+        profile = manager.create_worker_profile(2)
+        browser = driver(profile.get_selenium_options())
+        try:
+            with pytest.raises(AuthenticationFailedException, match="sent the browser elsewhere"):
+                manager.verify_profile(profile, driver=browser, strict=True)
+            assert profile.verification_status is VerificationStatus.PARTIAL
+            browser.get(f"{origin}/login")
+            assert manager.verify_profile(profile, driver=browser, strict=True).is_success()
+            assert profile.state == "in_use"
+            assert manager.validate_profile(2)
+            assert (browser.current_url, len(browser.window_handles)) == (f"{origin}/login", 1)
+        finally:
+            browser.quit()
+
+
+def test_a_base_profile_that_is_open_is_locked(base, tmp_path):
+    """While a real browser runs in it, its status says so and nothing is copied; once it is closed, it is."""
+    browser = driver([f"--user-data-dir={base}", "--password-store=basic"])
+    with WorkspaceManager(base, temp_directory=tmp_path / "clones") as manager:
+        try:
+            assert manager.get_base_profile_status() is ProfileStatus.LOCKED
+            with pytest.raises(ProfileLockedException):
+                manager.create_profile("w1")
+        finally:
+            browser.quit()
+        assert manager.get_base_profile_status() is ProfileStatus.AVAILABLE
+        manager.create_profile("w1")
