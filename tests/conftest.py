@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +13,7 @@ import structlog
 
 from core.clock import ManualClock
 from core.events.recording import RecordingEvents
-from tests import real_profile
+from tests import fast, real_profile
 from tests.display import without_a_screen
 
 if TYPE_CHECKING:
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
 
 # other tests beside these must not hold a fleet up; what is about the host's load asks for it
 os.environ.setdefault("OSTLER_ADMISSION", "off")
-_MEMORY, _ROOM = Path("/dev/shm"), 200 * 1024**2
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -97,10 +93,6 @@ def real_state(tmp_path_factory: pytest.TempPathFactory, browser_executable: str
 
 @pytest.fixture
 def fast_path(tmp_path: Path) -> Iterator[Path]:
-    """A directory of the test's own, in memory where there is room: for what does not need a disk, and would wait for it often."""
-    with contextlib.suppress(OSError):
-        if shutil.disk_usage(_MEMORY).free > _ROOM:
-            with tempfile.TemporaryDirectory(prefix="ostler-test-", dir=_MEMORY) as name:
-                yield Path(name)
-                return
-    yield tmp_path
+    """A directory of the test's own, see ``tests/fast.py``."""
+    with fast.directory(tmp_path) as path:
+        yield path

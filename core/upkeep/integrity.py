@@ -44,7 +44,7 @@ def examine(state_dir: Path, profile_id: str, *, deep: bool = False) -> list[Fin
         *_of_metadata(state_dir, profile_id, fix),
         *_of_session(state_dir, profile_id),
         *_of_login_state(state_dir, profile_id, fix),
-        *_of_browser_data(state_dir, profile_id, fix, deep=deep),
+        *_of_browser_data(state_dir, profile_id, f"{fix} --deep" if deep else fix, deep=deep),
         *_of_marks(state_dir, profile_id),
     ]
 

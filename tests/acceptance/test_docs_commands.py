@@ -16,7 +16,15 @@ from tests.fleet import BRISK, Fleet
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "docs/operations.md")
-ALL_PAGES = [*PAGES, "docs/failures.md", "docs/fleet.md", "docs/flows.md", "docs/profiles.md", "docs/tutorial.md"]
+ALL_PAGES = [
+    *PAGES,
+    "docs/failures.md",
+    "docs/fleet.md",
+    "docs/flows.md",
+    "docs/integrity.md",
+    "docs/profiles.md",
+    "docs/tutorial.md",
+]
 OTHER_CODES = {"ostler status --check": 1}
 """Where the page says that nothing else can come of it here."""
 FLOW = """\

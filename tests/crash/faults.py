@@ -28,7 +28,7 @@ from core.workspaces import marker, scratch, verify
 from core.workspaces.files import BROWSER_PROFILE, USER_DATA
 from core.workspaces.places import CLONES
 from tests.corruption import contents, copied
-from tests.crash.operations import OPERATIONS, SAVED
+from tests.crash.operations import OPERATIONS, SAVED, start
 from tests.fleet import ROOT
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Trial:
 
     def expect_settled(self, state: Path) -> None:
         """What must hold after the next run; the state directory is used up."""
-        self.operation.next(state)
+        start(state)
         assert self._seen(state) in (self._old, self._new)
         assert places.begun(state) == []
         assert leftovers(state) == []

@@ -1,7 +1,7 @@
 """What changes the data of profiles, as a table: each operation is killed, and runs out of disk, at every point of its way.
 
-To add one is one line: its name, what has to be there before, what it does, and what the next run does about a cut-off one.
-What must hold is the same for all of them, see ``tests/crash/faults.py``.
+To add one is one line: its name, what it does, what has to be there before, what it may only read. What must hold is the same for
+all of them, see ``tests/crash/faults.py``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from core.domain.outcome import Done, HostFault
 from core.durable import sweep_temporaries
@@ -24,6 +24,7 @@ from core.workspaces.files import USER_DATA, FileWorkspaces
 from core.workspaces.manager import WorkspaceManager
 from core.workspaces.places import CLONES
 from core.workspaces.port import Receipt, Workspace
+from orchestrator import NEVER_HALF_WRITTEN
 from tests.attempt import attempt
 from tests.profiles import home_of
 from tests.unit.workers.stage import Browsers
@@ -33,9 +34,6 @@ PROFILE, OTHER = "anna", "bert"
 FENCE = 7
 SAVED = f"profiles/{PROFILE}/browser_profile"
 TEMPLATE = "profiles/bert/browser_profile"
-NEVER_HALF_WRITTEN = ("browser_profile", "cache", "downloads", "artifacts")
-
-
 Part = Literal["browser data", "login state", "session", "metadata"]
 ALL: tuple[Part, ...] = get_args(Part)
 
@@ -44,10 +42,10 @@ def _nothing(_state: Path) -> None:
     """Everything that is needed is there."""
 
 
-def _start(state: Path) -> None:
-    """What an orchestrator does first."""
+def start(state: Path) -> None:
+    """What the next run does first; it must leave nothing of what was cut off."""
     sweep_temporaries(state, beside=NEVER_HALF_WRITTEN)
-    _profiles(state).tidy()
+    ProfileManager(state).tidy()
     FileWorkspaces(state).sweep(lambda _profile_id: False)
 
 
@@ -60,7 +58,6 @@ class Operation:
         act: does it, on a state directory.
         setup: brings a state directory with two profiles, anna and bert, to where it begins.
         sources: what it may only read, below the state directory.
-        next: what the next run does, whose work must leave nothing of it.
         gap: its data may be missing in its place until the next run: there is no exchange.
         parts: what of a profile must be all old or all new.
         mends: it begins with a profile that is damaged.
@@ -70,7 +67,6 @@ class Operation:
     act: Callable[[Path], None]
     setup: Callable[[Path], None] = _nothing
     sources: tuple[str, ...] = (TEMPLATE,)
-    next: Callable[[Path], None] = _start
     gap: bool = False
     parts: tuple[Part, ...] = ("browser data",)
     mends: bool = False
@@ -141,8 +137,13 @@ def _two_renames(state: Path) -> None:
     swap.replace(_held(state).user_data_dir, state / SAVED, shutil.rmtree, exchange=swap.no_exchange)
 
 
-def _profiles(state: Path) -> ProfileManager:
-    return ProfileManager(state)
+def _by_manager(method: str, *args: Any, **kwargs: Any) -> Callable[[Path], None]:
+    """Call a method of ``ProfileManager``."""
+    return lambda state: getattr(ProfileManager(state), method)(*args, **kwargs)
+
+
+def _create_from_template(state: Path) -> None:
+    ProfileManager(state).create("carl", template=state / TEMPLATE)
 
 
 def _damaged(state: Path) -> None:
@@ -152,6 +153,10 @@ def _damaged(state: Path) -> None:
 
 def _archived(state: Path) -> None:
     export(home_of(state), OTHER, state / "bert.zip", with_secrets=True, overwrite=False)
+
+
+def _import(state: Path) -> None:
+    import_(home_of(state), state / "bert.zip", "bert.zip", as_id="carl")
 
 
 def _old_style(state: Path) -> None:
@@ -180,52 +185,28 @@ def _attempt(state: Path) -> None:
     assert ended.outcome == Done(), ended.outcome
 
 
+BOTH = (TEMPLATE, SAVED)
 OPERATIONS = {
     operation.name: operation
     for operation in (
-        Operation("acquire from a template", _from_template, sources=(TEMPLATE, SAVED)),
-        Operation("acquire from the profile", _from_profile, sources=(TEMPLATE, SAVED)),
-        Operation("take over", _take_over, _used, sources=(TEMPLATE, SAVED)),
+        Operation("acquire from a template", _from_template, sources=BOTH),
+        Operation("acquire from the profile", _from_profile, sources=BOTH),
+        Operation("take over", _take_over, _used, BOTH),
         Operation("save back", _save_back, _used),
         Operation("snapshot", _snapshot, _used),
-        Operation("discard", _discard, _used, sources=(TEMPLATE, SAVED)),
+        Operation("discard", _discard, _used, BOTH),
         Operation("swap by exchange", _exchange, _listed),
         Operation("swap by two renames", _two_renames, _listed, gap=True),
         Operation("attempt", _attempt),
-        Operation("a worker's clone", _clone, sources=(TEMPLATE, SAVED)),
-        *(
-            Operation(name, act, setup, sources, parts=ALL, mends=setup is _damaged)
-            for name, act, setup, sources in (
-                ("create", lambda state: _profiles(state).create("carl"), _nothing, (TEMPLATE, SAVED)),
-                (
-                    "create from a template",
-                    lambda state: _profiles(state).create("carl", template=state / TEMPLATE),
-                    _nothing,
-                    (TEMPLATE, SAVED),
-                ),
-                (
-                    "clone",
-                    lambda state: _profiles(state).clone(OTHER, "carl", with_session=True),
-                    _nothing,
-                    (TEMPLATE, SAVED),
-                ),
-                ("rename", lambda state: _profiles(state).rename(OTHER, "carl"), _nothing, (SAVED,)),
-                ("delete", lambda state: _profiles(state).delete(OTHER), _nothing, (SAVED,)),
-                (
-                    "import",
-                    lambda state: import_(home_of(state), state / "bert.zip", "bert.zip", as_id="carl"),
-                    _archived,
-                    (TEMPLATE, SAVED),
-                ),
-                ("migrate", lambda state: _profiles(state).migrate(), _old_style, (TEMPLATE, SAVED)),
-                ("recover", lambda state: _profiles(state).recover(OTHER), _damaged, (SAVED,)),
-                (
-                    "recover hard",
-                    lambda state: _profiles(state).recover(OTHER, "hard", keep_login=True),
-                    _damaged,
-                    (SAVED,),
-                ),
-            )
-        ),
+        Operation("a worker's clone", _clone, sources=BOTH),
+        Operation("create", _by_manager("create", "carl"), sources=BOTH, parts=ALL),
+        Operation("create from a template", _create_from_template, sources=BOTH, parts=ALL),
+        Operation("clone", _by_manager("clone", OTHER, "carl", with_session=True), sources=BOTH, parts=ALL),
+        Operation("rename", _by_manager("rename", OTHER, "carl"), sources=(SAVED,), parts=ALL),
+        Operation("delete", _by_manager("delete", OTHER), sources=(SAVED,), parts=ALL),
+        Operation("import", _import, _archived, BOTH, parts=ALL),
+        Operation("migrate", _by_manager("migrate"), _old_style, BOTH, parts=ALL),
+        Operation("recover", _by_manager("recover", OTHER), _damaged, (SAVED,), parts=ALL, mends=True),
+        Operation("recover hard", _by_manager("recover", OTHER, "hard"), _damaged, (SAVED,), parts=ALL, mends=True),
     )
 }

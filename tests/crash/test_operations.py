@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import fast
 from tests.crash.faults import Child, Trial
 from tests.crash.operations import OPERATIONS
 
@@ -34,10 +35,13 @@ def child() -> Iterator[Child]:
     process.close()
 
 
-@pytest.fixture(params=list(OPERATIONS))
-def trial(request: pytest.FixtureRequest, real_state: Path, fast_path: Path, child: Child) -> Trial:
+@pytest.fixture(scope="module", params=list(OPERATIONS))
+def trial(
+    request: pytest.FixtureRequest, real_state: Path, tmp_path_factory: pytest.TempPathFactory, child: Child
+) -> Iterator[Trial]:
     """An operation of the table, ready to be struck."""
-    return Trial(request.param, real_state, fast_path, child)
+    with fast.directory(tmp_path_factory.mktemp("trial")) as root:
+        yield Trial(request.param, real_state, root, child)
 
 
 def _chosen(trial: Trial, fault: str, number: int) -> list[int]:

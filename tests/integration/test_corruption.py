@@ -40,6 +40,10 @@ REFUSED = (Corrupt, Rejected, HostFault, Failed)
 _INCOMING = ".browser_profile.incoming"
 UNREAD = {"lock", "lock record"}
 """Nobody believes their content: the kernel says who holds a lock, and the next holder writes a new record."""
+SAID = {
+    "state_recovered", "mark_damaged", "swap_record_damaged", "swap_token_damaged", "workspace_not_taken_over",
+}  # fmt: skip
+"""What a start says of damage that it gets along with."""
 ENDS = ("refused", "recovered", "found by a look", "unread")
 LATE = {"metadata", "previous session", "previous login state", "selector cache"}
 """What a run does not need to know to go on rightly, but a look finds."""
@@ -163,7 +167,7 @@ class Bench:
         assert contents(state) == before, "a look has changed something"
 
         ended, browsers, ran = _start(state)
-        said = [*ended.warnings, *(note for note in ended.notes if note == "state_recovered")]
+        said = SAID.intersection([*ended.warnings, *ended.notes])
         refused = isinstance(ended.outcome, REFUSED)
         at_start = refused or bool(said)
         assert ended.tracebacks == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +19,7 @@ from core.upkeep.finding import Level
 from core.upkeep.integrity import check_selectors, examine
 from core.workspaces import manifest, marker, removal, scratch, swap
 from core.workspaces.files import FileWorkspaces
+from tests.fleet import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,6 +139,31 @@ def test_what_cannot_be_compared_is_said_by_a_deep_look(state: Path):
     (finding,) = examine(state, "anna", deep=True)
     assert (finding.level, finding.check) == (Level.WARN, "browser data")
     assert "cannot be compared" in finding.what
+
+
+def test_the_page_puts_a_damaged_profile_right(state: Path, tmp_path: Path):
+    """The commands of docs/integrity.md, typed in their order over a profile in which a bit has flipped by itself."""
+    path = state / SAVED / "Default" / "Visited Links"
+    times = path.stat()
+    path.write_bytes(b"by 3")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    page = (ROOT / "docs" / "integrity.md").read_text("utf-8").partition("```\n")[2].partition("```")[0]
+    lines = [line.partition("  #")[0].split() for line in page.splitlines()]
+    assert [line[:3] for line in lines] == [["ostler", "profile", "status"], *[["ostler", "profile", "recover"]] * 3]
+    where = ["--state-dir", str(state), "--log-dir", str(tmp_path / "logs")]
+    ends = [
+        subprocess.run(
+            [sys.executable, "-m", "core.cli.main", *line[1:], *where],
+            capture_output=True, text=True, check=False, cwd=ROOT, timeout=60,
+        )
+        for line in lines
+    ]  # fmt: skip
+    assert [done.returncode for done in ends] == [3, 0, 0, 0], ends
+    assert "Default/Visited Links: its content is not what was saved" in ends[0].stdout
+    assert "-> ostler profile recover anna --deep" in ends[0].stdout
+    assert "Visited Links" in ends[1].stdout
+    assert [kept.read_bytes() for kept in (state / "profiles/anna/.damaged").rglob("Visited Links")] == [b"by 3"]
+    assert examine(state, "anna", deep=True) == []
 
 
 def test_a_damaged_selector_cache_is_named(state: Path):
