@@ -64,6 +64,10 @@ class _OnDisk(msgspec.Struct):
     payload: msgspec.Raw
 
 
+_HEAD = msgspec.json.Decoder(_Head)  # made before there are threads: see ``core.sealed``
+_ON_DISK = msgspec.json.Decoder(_OnDisk)
+
+
 class _Damaged(Exception):
     """These bytes are not an envelope of ours."""
 
@@ -310,7 +314,7 @@ class EnvelopeFile(Generic[T]):
     def _opened(self, path: Path, data: bytes) -> _OnDisk:
         """Return an envelope that is whole, its payload unread."""
         try:
-            head = msgspec.json.decode(data, type=_Head)
+            head = _HEAD.decode(data)
         except msgspec.MsgspecError as exc:
             raise _Damaged(str(exc) if data else "the file is empty") from None
         except UnicodeDecodeError:
@@ -320,7 +324,7 @@ class EnvelopeFile(Generic[T]):
         if head.schema > self._schema:
             raise NewerSchema(path, found=head.schema, known=self._schema)
         try:
-            disk = msgspec.json.decode(data, type=_OnDisk)
+            disk = _ON_DISK.decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise _Damaged("not an envelope") from None
         if disk.sha256 != _checksum(disk.schema, disk.generation, disk.fence, bytes(disk.payload)):

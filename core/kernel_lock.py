@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from core.clock import Clock
 
 log = structlog.get_logger(__name__)
+_HOLDER = msgspec.json.Decoder(Holder)  # made before there are threads: see ``core.sealed``
 _PROBES = 5
 _PROBE_PAUSE = 0.01
 
@@ -76,7 +77,7 @@ class KernelLock:
         if not _is_locked(self._lock):
             return None
         try:
-            return msgspec.json.decode(bytes_of(self._record) or b"", type=Holder)
+            return _HOLDER.decode(bytes_of(self._record) or b"")
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             # held, but its record is not there yet, or damaged: the kernel is right all the same
             return Holder(pid=0, host=socket.gethostname(), since=self._clock.now(), what="another process")
@@ -129,7 +130,7 @@ class KernelLock:
     def _warn_of_stale(self) -> None:
         """Say that a killed holder left its record: the kernel has given us its lock, so it holds it no more."""
         try:
-            left = msgspec.json.decode(bytes_of(self._record) or b"", type=Holder)
+            left = _HOLDER.decode(bytes_of(self._record) or b"")
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return  # none, or nothing that names anybody
         log.warning(

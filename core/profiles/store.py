@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 CHECKSUM = "sha256"
 """A field of the file, not of the metadata: what Ostler wrote last."""
+_METADATA = msgspec.json.Decoder(ProfileMetadata)  # made before there are threads: see ``core.sealed``
 
 
 def fresh(profile_id: str, now: float) -> ProfileMetadata:
@@ -71,7 +72,7 @@ def parse(path: Path, data: bytes, profile_id: str) -> ProfileMetadata:
         StateCorrupt: they do not say what they must.
     """
     try:
-        found = msgspec.json.decode(data, type=ProfileMetadata)
+        found = _METADATA.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise StateCorrupt(path, str(exc) if data else "the file is empty") from None
     problem = problem_of(found, profile_id)

@@ -64,6 +64,10 @@ class _OnDisk(msgspec.Struct, kw_only=True):
     entries: msgspec.Raw = msgspec.Raw(b"{}")
 
 
+_HEAD = msgspec.json.Decoder(_Head)  # made before there are threads: see ``core.sealed``
+_ON_DISK = msgspec.json.Decoder(_OnDisk)
+
+
 class _Content(msgspec.Struct):
     """What a file says, and what is wrong with it; what is missing, damaged or newer says nothing."""
 
@@ -190,9 +194,9 @@ class FileSelectorCache:
             data = bytes_of(self._path)
             if data is None:
                 return _Content()
-            if msgspec.json.decode(data, type=_Head).schema > _SCHEMA:
+            if _HEAD.decode(data).schema > _SCHEMA:
                 return _Content(is_newer=True)
-            found = msgspec.json.decode(data, type=_OnDisk)
+            found = _ON_DISK.decode(data)
             if found.sha256 not in ("", hashlib.sha256(found.entries).hexdigest()):
                 return _Content(wrong="the checksum does not match")
             return _Content(self._decoder.decode(found.entries))
