@@ -11,12 +11,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
-import msgspec
 import structlog
 
 from core.dispatch.admission import LaunchGate, Slots
 from core.dispatch.batches import Batches
 from core.dispatch.completion import Completion
+from core.dispatch.edits import Edits
 from core.dispatch.off_loop import Blocking
 from core.dispatch.pressure import Pressure
 from core.dispatch.recovery import Recovery
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from core.dispatch.attempt import Attempt
     from core.dispatch.batches import Batch
-    from core.dispatch.ports import DispatchSettings, FeedFollower, Ports
+    from core.dispatch.ports import DispatchSettings, Ports
     from core.dispatch.turn import Turn
     from core.domain.model import AttemptRecord, Claim
 
@@ -69,6 +69,7 @@ class Dispatcher:
         self._supervisor = Supervisor(ports, settings, self._blocking, stop, changed=self._change_seen)
         self._completion = Completion(ports, settings, self._blocking, stop)
         self._recovery = Recovery(ports, settings, self._blocking, self._completion, stop)
+        self._edits = Edits(ports, settings, self._blocking, changed=self._change_seen, overtaken=self._yield_to_newer)
         self._batches: Batches | None = None
         if settings.batch_size is not None:
             self._batches = Batches(settings.batch_size, settings.batch_delay, ports.clock, self._emit)
@@ -131,7 +132,7 @@ class Dispatcher:
         )
         seen = await self._blocking.queue(self._ports.queue.changes_of_others)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._notice_others, seen)
+            tasks.start_soon(self._edits.notice_others, seen)
             tasks.start_soon(obey_signals, self._stop, self._hear)
             tasks.start_soon(self._obey)
             for attempt, announced in await self._recovery.unfinished():
@@ -139,7 +140,7 @@ class Dispatcher:
                 tasks.start_soon(self._recover, attempt, announced)
             tasks.start_soon(self._recovery.sweep)
             if self._ports.follower is not None and self._settings.watch:
-                tasks.start_soon(self._follow, self._ports.follower)
+                tasks.start_soon(self._edits.follow, self._ports.follower)
             if self._pressure is not None:
                 await tasks.start(self._pressure.watch)
             if self._ports.commands is not None:
@@ -312,37 +313,6 @@ class Dispatcher:
         self._supervisor.obey()
         await self._stop.now.wait()
         self._supervisor.obey()
-
-    async def _notice_others(self, seen: int) -> None:
-        """Plan again when an operator has changed the queue: nothing else says so."""
-        while True:
-            await anyio.sleep(self._settings.notice_interval)
-            try:
-                now = await self._blocking.queue(self._ports.queue.changes_of_others)
-            except QueueUnavailable:
-                continue  # the next plan says it
-            if now != seen:
-                seen = now
-                self._change.set()
-
-    async def _follow(self, follower: FeedFollower) -> None:
-        while True:
-            await anyio.sleep(self._settings.follow_interval)
-            try:
-                edit = await self._blocking.files(follower.look)
-                found = await self._blocking.queue(edit) if callable(edit) else edit
-            except QueueUnavailable as exc:
-                log.error("queue_unavailable", reason=str(exc))
-                continue
-            except Fenced as exc:
-                self._yield_to_newer(exc)
-                return
-            now = self._ports.clock.now()
-            if isinstance(found, str):
-                self._emit(events.FeedRejected(at=now, source=follower.source, problem=found))
-            elif found is not None:
-                self._emit(events.FeedRead(at=now, source=follower.source, **msgspec.structs.asdict(found)))
-            self._change.set()
 
     # --- ends --------------------------------------------------------------------------------------------------------
 

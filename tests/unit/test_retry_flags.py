@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from core.cli.run_arguments import attempts_asked, classes_to_retry, parse
 from core.domain.failure import Code, codes_of
 from core.errors import BadInput
-from orchestrator import attempts_asked, classes_to_retry, parse
 
 if TYPE_CHECKING:
     from pathlib import Path
