@@ -112,7 +112,7 @@ class SystemMeter:
         unknown = now.stalled is None or before.stalled is None
         stalled = None if unknown else ((now.stalled or 0.0) - (before.stalled or 0.0)) / seconds
         whole = seconds * cores
-        return max(all_used - own_used, 0.0) / whole, max(own_used, 0.0) / whole, stalled
+        return _share(all_used - own_used, whole), _share(own_used, whole), stalled
 
     def _processor_of(self, pid: int, tick: int) -> float | None:
         """Return the seconds that a process has computed."""
@@ -163,6 +163,11 @@ def _tree(table: Mapping[int, Entry], stamp: ProcessStamp) -> list[int]:
         found.append(pid)
         todo += children.get(pid, [])
     return found
+
+
+def _share(used: float, whole: float) -> float:
+    """Return what part of the whole was used; between two looks in a moment the kernel's ticks may say more than there was."""
+    return min(max(used, 0.0) / whole, 1.0)
 
 
 def _room(directory: Path) -> tuple[int | None, int | None]:

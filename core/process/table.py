@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 ATTEMPT_VARIABLE = "OSTLER_ATTEMPT"
 """Environment variable of a worker and of all that it starts: the attempt's nonce."""
+_LOOKS = 10
+"""How often to look for processes that are born while others are read; on a host that always forks there are always some."""
 
 
 class Entry:
@@ -29,7 +31,7 @@ class Entry:
         stopped: frozen by a signal.
     """
 
-    __slots__ = ("_read", "parent", "pid", "session", "started", "stopped")
+    __slots__ = ("_kept", "_read", "parent", "pid", "session", "started", "stopped")
 
     def __init__(
         self,
@@ -47,6 +49,15 @@ class Entry:
         self.started = started
         self.stopped = stopped
         self._read = read
+        self._kept: dict[str, bytes] = {}
+
+    def look(self) -> None:
+        """Read environment and arguments now: one that lives for a moment has none any more when it is asked later."""
+        for name in ("environ", "cmdline"):
+            self._kept[name] = self._read(self.pid, name)
+
+    def _text(self, name: str) -> bytes:
+        return self._kept[name] if name in self._kept else self._read(self.pid, name)
 
     def __repr__(self) -> str:
         return f"Entry(pid={self.pid}, parent={self.parent}, session={self.session}, started={self.started})"
@@ -56,7 +67,7 @@ class Entry:
 
         None if it carries none, is not ours to read, or wrote over its environment (Chromium's child processes do).
         """
-        for variable in self._read(self.pid, "environ").split(b"\0"):
+        for variable in self._text("environ").split(b"\0"):
             name, _, value = variable.partition(b"=")
             if name == ATTEMPT_VARIABLE.encode():
                 return os.fsdecode(value)
@@ -65,33 +76,43 @@ class Entry:
     def user_data_dir(self) -> str | None:
         """Return the value of its ``--user-data-dir=`` argument, if it has one."""
         prefix = b"--user-data-dir="
-        for argument in self._read(self.pid, "cmdline").split(b"\0"):
+        for argument in self._text("cmdline").split(b"\0"):
             if argument.startswith(prefix):
                 return os.fsdecode(argument[len(prefix) :])
         return None
 
 
-def read_table() -> dict[int, Entry]:
-    """Return all live processes of our PID namespace by pid; zombies are not alive."""
-    return _read_proc() if LINUX else _read_psutil()
+def read_table(*, with_marks: bool = False) -> dict[int, Entry]:
+    """Return all live processes of our PID namespace by pid; zombies are not alive.
+
+    Args:
+        with_marks: read what they carry at once, not when it is asked for.
+    """
+    return _read_proc(with_marks=with_marks) if LINUX else _read_psutil()
 
 
-def _read_proc() -> dict[int, Entry]:
+def _read_proc(*, with_marks: bool) -> dict[int, Entry]:
     table: dict[int, Entry] = {}
-    for name in os.listdir("/proc"):  # noqa: PTH208 - a Path for each of thousands is waste
-        if not name.isdecimal():
-            continue
-        pid = int(name)
-        stat = read_stat(pid)
-        if stat is not None and not stat.dead:
-            table[pid] = Entry(
-                pid,
-                parent=stat.parent,
-                session=stat.session,
-                started=stat.started,
-                stopped=stat.stopped,
-                read=_proc_file,
-            )
+    seen: set[str] = set()
+    for _ in range(_LOOKS):
+        # one that forked and ended after the list was made is not in it any more, and its child is not yet: look for those
+        new = [name for name in os.listdir("/proc") if name not in seen and name.isdecimal()]  # noqa: PTH208 - thousands
+        if not new:
+            break
+        seen.update(new)
+        for pid in map(int, new):
+            stat = read_stat(pid)
+            if stat is not None and not stat.dead:
+                table[pid] = Entry(
+                    pid,
+                    parent=stat.parent,
+                    session=stat.session,
+                    started=stat.started,
+                    stopped=stat.stopped,
+                    read=_proc_file,
+                )
+                if with_marks:
+                    table[pid].look()
     return table
 
 

@@ -61,7 +61,7 @@ def find_tree(marks: Marks) -> list[ProcessStamp]:
 def find_trees(marks: Iterable[Marks]) -> list[ProcessStamp]:
     """Return the live processes that are proven to carry any of these sets of marks, each once."""
     found = []
-    for entry in _members(read_table(), list(marks)).values():
+    for entry in _members(read_table(with_marks=True), list(marks)).values():
         try:
             live = stamp(entry.pid)
         except ProcessLookupError:
@@ -91,7 +91,7 @@ def _kill(marks: Marks, within: float) -> set[tuple[int, float]]:
             if _signal(entry.pid, entry.started, signal.SIGKILL):
                 killed.add((entry.pid, entry.started))
         if not _outlast(members.values(), deadline):
-            _log.error("tree_survived", pids=sorted(_members(read_table(), [marks])), seconds=within)
+            _log.error("tree_survived", pids=sorted(_members(read_table(with_marks=True), [marks])), seconds=within)
             return killed
 
 
@@ -130,7 +130,7 @@ def end_tree(marks: Marks, grace: float) -> int:
 
     Without a worker, what is left at the top is asked, and the browser. Blocks; returns how many processes it took.
     """
-    members = _members(read_table(), [marks])
+    members = _members(read_table(with_marks=True), [marks])
     if not members:
         return 0
     worker = marks.worker
@@ -148,7 +148,7 @@ def end_tree(marks: Marks, grace: float) -> int:
     deadline = time.monotonic() + grace
     while members and time.monotonic() < deadline:
         _outlast(members.values(), min(deadline, time.monotonic() + 0.2))
-        members = _members(read_table(), [marks])
+        members = _members(read_table(with_marks=True), [marks])
         seen |= {(entry.pid, entry.started) for entry in members.values()}
     return len(seen | _kill(marks, _GONE_WITHIN))
 
@@ -212,7 +212,7 @@ def _freeze(marks: Marks) -> dict[int, Entry]:
     """
     members: dict[int, Entry] = {}
     for _ in range(_FREEZE_ROUNDS):
-        members = _members(read_table(), [marks])
+        members = _members(read_table(with_marks=True), [marks])
         running = [entry for entry in members.values() if not entry.stopped]
         if not running:
             break
