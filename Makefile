@@ -18,8 +18,8 @@ dev: ## the same, with what tests and linters need
 run: setup ## the demo: a site, 12 profiles, N=5 at a time; FRESH=1 starts over
 	@$(PYTHON) -m examples.demo.fleet --max-concurrent $(N) $(if $(filter-out 0,$(FRESH)),--fresh) -- $(ARGS)
 
-test: dev ## all tests but the slow ones
-	@$(PYTHON) -m pytest -q -m "not slow" $(ARGS)
+test: dev ## all tests but the slow ones, as many at once as there are cores
+	@$(PYTHON) -m pytest -q -m "not slow" -n logical --dist worksteal $(ARGS)
 
 lint: dev ## ruff and mypy
 	@$(PYTHON) -m ruff check

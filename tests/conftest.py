@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # other tests beside these must not hold a fleet up; what is about the host's load asks for it
 os.environ.setdefault("OSTLER_ADMISSION", "off")
+# started in the background by a shell we would ignore ^C, and so would all that tests start and interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
