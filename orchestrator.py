@@ -220,7 +220,7 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
             reaper=ProcessReaper(),
             sessions=FileSessionStore(chosen.state_dir),
             locks=locks,
-            workspaces=FileWorkspaces(chosen.state_dir, holder=locks.holder),
+            workspaces=FileWorkspaces(chosen.state_dir, holder=locks.holder, hold=locks.hold),
             events=everything,
             history=JsonlHistory(chosen.log_dir / "events.jsonl"),
             clock=clock,

@@ -125,7 +125,7 @@ async def _attempt(hello: Hello, channel: WorkerChannel) -> Outcome:
         profiles=FileProfileStore(state_dir),
         stores=Stores(FileSessionStore(state_dir), FileLoginStateStore(state_dir)),
         selectors=FileSelectorCache(state_dir),
-        workspaces=FileWorkspaces(state_dir, holder=locks.holder),
+        workspaces=FileWorkspaces(state_dir, holder=locks.holder, hold=locks.hold),
         browsers=_Browsers(hello.settings),
         artifacts=FileArtifacts(state_dir),
         control=channel,

@@ -65,7 +65,7 @@ def attempt(state_dir: Path, profile_id: str, flow: Flow, browsers: BrowserProvi
         profiles=FileProfileStore(state_dir),
         stores=Stores(FileSessionStore(state_dir), FileLoginStateStore(state_dir)),
         selectors=FileSelectorCache(state_dir),
-        workspaces=FileWorkspaces(state_dir, holder=locks.holder),
+        workspaces=FileWorkspaces(state_dir, holder=locks.holder, hold=locks.hold),
         browsers=browsers,
         artifacts=MemoryArtifacts(),
         control=control,

@@ -7,6 +7,7 @@ saved, so that a later clone knows that it needs the login state.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import secrets
@@ -19,29 +20,45 @@ import structlog
 
 from core import durable
 from core.domain.lifecycle import WorkspaceEvent, WorkspaceState
+from core.domain.validation import is_valid_id
 from core.errors import (
     HolderAlive,
-    OutsideRoot,
     TemplateLive,
     TemplateMissing,
     WorkspaceCorrupt,
     WorkspaceError,
 )
-from core.workspaces import ahead, clone, filling, live, manifest, marker, places, removal, scratch, skip, swap, verify
+from core.workspaces import (
+    ahead,
+    clone,
+    filling,
+    listing,
+    live,
+    manifest,
+    marker,
+    places,
+    removal,
+    scratch,
+    skip,
+    swap,
+    sweeping,
+    verify,
+)
 from core.workspaces import version as versions
 from core.workspaces.marker import Marker
 from core.workspaces.places import NEW, USER_DATA
 from core.workspaces.port import Receipt, Workspace
+from core.workspaces.sweeping import REUSABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 P = ParamSpec("P")
 T = TypeVar("T")
 BROWSER_PROFILE = "browser_profile"
 _SHOWN = 5
 log = structlog.get_logger(__name__)
-_REUSABLE = frozenset({WorkspaceState.VERIFIED, WorkspaceState.IN_USE})
 
 
 def _of_host(method: Callable[P, T]) -> Callable[P, T]:
@@ -63,13 +80,22 @@ class FileWorkspaces:
     Args:
         state_dir: absolute; everything lies below it, but for a TMPDIR whose path would be too long.
         holder: says who holds a profile's lock, None for nobody (``ProfileLocks.holder``); without it, nobody does.
+        hold: holds a profile's lock while something of it is removed, or raises ``HolderAlive`` (``ProfileLocks.hold``);
+            without it, ``holder`` is asked before.
     """
 
-    def __init__(self, state_dir: Path, *, holder: Callable[[str], object | None] | None = None) -> None:
+    def __init__(
+        self,
+        state_dir: Path,
+        *,
+        holder: Callable[[str], object | None] | None = None,
+        hold: Callable[[str, str], AbstractContextManager[None]] | None = None,
+    ) -> None:
         self._state_dir = state_dir.resolve()
         self._root = self._state_dir / "workspaces"
         self._profiles = self._state_dir / "profiles"
         self._holder = holder or (lambda _profile_id: None)
+        self._hold = hold or self._unless_held
 
     def expected_user_data_dir(self, profile_id: str, fence: int) -> Path:
         """Return where the browser of this holder will run, before anything exists."""
@@ -87,10 +113,10 @@ class FileWorkspaces:
         durable.ensure_directory(self._root)
         durable.ensure_directory(self._profiles / profile_id)
         swap.recover(self._saved(profile_id), self._remove_in_profile(profile_id))
-        for path in self._hidden(profile_id):
+        for path in listing.hidden(self._root, profile_id):
             removal.workspace(path, self._root)
         taken: Workspace | None = None
-        for path in self._of_profile(profile_id):
+        for path in listing.visible(self._root, profile_id):
             signs = live.evidence(path / USER_DATA)
             if signs is not None:
                 raise HolderAlive(f"the workspace {path.name}", f"a browser ({signs})")
@@ -189,34 +215,14 @@ class FileWorkspaces:
 
     def discard_profile(self, profile_id: str) -> int:
         """Remove all workspaces of a profile whose lock the caller holds; return how many."""
-        paths = self._of_profile(profile_id)
-        for path in (*paths, *self._hidden(profile_id)):
+        paths = listing.visible(self._root, profile_id)
+        for path in (*paths, *listing.hidden(self._root, profile_id)):
             removal.workspace(path, self._root)
         return len(paths)
 
     def sweep(self, is_wanted: Callable[[str], bool]) -> list[str]:
         """Remove what crashes left; see the port. Return names of what was removed."""
-        removed: list[str] = []
-        kept: set[str] = set()
-        for path in self._entries():
-            found = marker.read(path)
-            profile_id = _profile_of(path.name)
-            hidden = path.name.startswith(".")
-            busy = self._holder(profile_id) is not None or live.evidence(path / USER_DATA) is not None
-            whole = not hidden and found is not None and found.state in _REUSABLE
-            if busy or (whole and is_wanted(profile_id)):
-                kept.add(path.name)
-            else:
-                try:
-                    removal.workspace(path, self._root)
-                except WorkspaceError as exc:
-                    if not isinstance(exc, OutsideRoot):  # else somebody else put it here: no marker, and not empty
-                        log.warning("workspace_not_removed", workspace=path.name, reason=str(exc))
-                    continue
-                removed.append(path.name)
-        for path in scratch.strays(self._root, kept | {path.name for path in self._entries()}):
-            removal.temp_dir(path)
-            removed.append(path.name)
+        removed = sweeping.sweep(self._root, is_wanted, self._hold)
         self._recover_swaps()
         return removed + places.at(self._state_dir / places.CLONES).sweep()
 
@@ -225,8 +231,16 @@ class FileWorkspaces:
             return
         for profile in sorted(self._profiles.iterdir()):
             saved = profile / BROWSER_PROFILE
-            if swap.pending(saved) and self._holder(profile.name) is None:
-                swap.recover(saved, self._remove_in_profile(profile.name))
+            if swap.pending(saved) and is_valid_id(profile.name):
+                with contextlib.suppress(HolderAlive), self._hold(profile.name, sweeping.WHAT):
+                    swap.recover(saved, self._remove_in_profile(profile.name))
+
+    @contextlib.contextmanager
+    def _unless_held(self, profile_id: str, _what: str) -> Iterator[None]:
+        holder = self._holder(profile_id)
+        if holder is not None:
+            raise HolderAlive(f"profile {profile_id}", str(holder))
+        yield
 
     def _take_over(self, path: Path, profile_id: str, fence: int) -> Workspace | None:
         found = marker.read(path)
@@ -234,7 +248,7 @@ class FileWorkspaces:
         if found is None or found.profile != profile_id:
             log.warning("workspace_not_taken_over", workspace=path.name, reason="its marker is damaged")
             return None
-        if found.state not in _REUSABLE or not data.is_dir():
+        if found.state not in REUSABLE or not data.is_dir():
             return None
         for name in skip.SINGLETONS:
             (data / name).unlink(missing_ok=True)
@@ -365,32 +379,6 @@ class FileWorkspaces:
 
     def _remove_in_profile(self, profile_id: str) -> Callable[[Path], None]:
         return functools.partial(removal.tree, root=self._profiles / profile_id)
-
-    def _entries(self) -> list[Path]:
-        try:
-            return sorted(path for path in self._root.iterdir() if path.is_dir() and not path.is_symlink())
-        except FileNotFoundError:
-            return []
-
-    def _hidden(self, profile_id: str) -> list[Path]:
-        """Return what a kill left half made or half removed."""
-        return [path for path in self._entries() if path.name.startswith(".") and _profile_of(path.name) == profile_id]
-
-    def _of_profile(self, profile_id: str) -> list[Path]:
-        """Return the visible workspaces of a profile, the newest first."""
-        found = [
-            (int(fence), path)
-            for path in self._entries()
-            for owner, _, fence in [path.name.rpartition("-")]
-            if owner == profile_id and fence.isdigit() and marker.is_marked(path)
-        ]
-        return [path for _, path in sorted(found, reverse=True)]
-
-
-def _profile_of(name: str) -> str:
-    """Return whose workspace a directory of this name is, also while it is hidden."""
-    plain = name.removeprefix(NEW).removeprefix(removal.GONE).partition(".")[0]
-    return plain.rpartition("-")[0]
 
 
 def _changed(data: Path, source: Path | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -12,14 +13,20 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog.testing
 
+from core.clock import SystemClock
 from core.durable import sweep_temporaries
 from core.errors import HolderAlive, NoSpace, OutsideRoot, TemplateLive, TooLarge, WorkspaceCorrupt, WorkspaceError
+from core.profiles.lock import FileProfileLocks
 from core.workspaces import clone, live, manifest, marker, removal, scratch, verify, version
 from core.workspaces.files import FileWorkspaces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CHILDREN = CHECKOUT / "tests" / "children"
@@ -491,3 +498,23 @@ def test_the_sweep_leaves_a_clone_that_is_being_made(state_dir: Path):
         (root / f".new-{profile_id}-4.abcdef01").mkdir(parents=True)
     assert manager.sweep(lambda _profile_id: True) == [".new-be-rt-4.abcdef01"]
     assert [path.name for path in root.iterdir()] == [".new-anna-4.abcdef01"]
+
+
+def test_nobody_takes_over_what_the_sweep_is_about_to_remove(state_dir: Path, template: Path):
+    """The profile's lock is held while something of it is removed, and what is held by another stays."""
+    locks = FileProfileLocks(state_dir, SystemClock())
+    manager = FileWorkspaces(state_dir, hold=locks.hold)
+    manager.acquire("anna", 1, template=template)
+    with locks.hold("anna", "a run by hand"):
+        assert manager.sweep(lambda _profile_id: False) == []
+    removing: list[bool] = []
+
+    @contextlib.contextmanager
+    def hold(profile_id: str, what: str) -> Iterator[None]:
+        with locks.hold(profile_id, what):
+            yield
+            removing.append((state_dir / "workspaces" / "anna-1").exists())
+
+    assert "anna-1" in FileWorkspaces(state_dir, hold=hold).sweep(lambda _profile_id: False)
+    assert removing == [False]
+    assert locks.holder("anna") is None
