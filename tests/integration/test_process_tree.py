@@ -182,6 +182,8 @@ async def test_reap_kills_a_frozen_worker_after_the_grace(plant):
     """SIGTERM does not reach what is frozen; SIGKILL does."""
     tree = await plant("nonce")
     os.kill(tree.stamps["worker"].pid, signal.SIGSTOP)
+    while not read_table()[tree.stamps["worker"].pid].stopped:  # a signal that comes before would be served first
+        await anyio.sleep(0.01)
     assert await ProcessReaper().reap(attempt_of(tree), 0.2) == 2
     assert await tree.child.wait() == -signal.SIGKILL
 
