@@ -14,8 +14,8 @@ import msgspec
 from core.dispatch.off_loop import Blocking, OffLoop
 from core.domain import events
 from core.domain.admission import Load
-from core.domain.model import Announced
 from core.errors import QueueUnavailable
+from core.events import history
 from core.profiles.memory import MemoryProfileLocks
 from core.state.memory import MemorySessionStore
 from core.workspaces.memory import MemoryWorkspaces
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
-    from core.domain.model import AttemptRecord, ProcessStamp
+    from core.domain.model import Announced, AttemptRecord, ProcessStamp
     from tests.simulation.worker import Worker
 
 T = TypeVar("T")
@@ -82,18 +82,8 @@ class World:
 
     def announced(self, attempts: Sequence[AttemptRecord]) -> Mapping[str, Announced]:
         """Read the events back, as ``JsonlHistory`` does."""
-        found = {}
-        for attempt in attempts:
-            own = [
-                one.what for one in self.journal
-                if one.event and (one.what.get("job"), one.what.get("attempt")) == (attempt.job_id, attempt.number)
-                and one.what["at"] >= attempt.started_at
-            ]  # fmt: skip
-            planned = [one["flags"] for one in own if one["type"] == "steps_planned"]
-            committed = frozenset(one["step"] for one in own if one["type"] == "step_committed")
-            if planned:
-                found[attempt.nonce] = Announced(flags=planned[-1], committed=committed)
-        return found
+        lines = (msgspec.json.encode(entry.what) for entry in reversed(self.journal) if entry.event)
+        return history.announced(map(events.decode, lines), attempts)
 
 
 class WorldClock:
