@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FINAL = {"done", "failed", "quarantined"}
 COSTLESS = {"interrupted", "busy", "host_fault"}
 MOST_FAILURES = MOST_CRASHES = 3
+PAUSED = "paused by the operator"
 SOON = 1.0
 """Seconds that what was on its way when starts were held, or a stop was asked for, may still take."""
 IDLE = 7.0
@@ -210,13 +211,17 @@ def costs_are_as_promised(lines: Journal) -> Iterator[str]:  # noqa: C901 - one 
 
 
 def nothing_starts_that_is_held_or_stopped(lines: Journal) -> Iterator[str]:
-    """While starts are held nobody is launched, and after a stop was asked for nobody is started."""
+    """While starts are held nobody is launched, but for one where the host alone is the reason and no other runs; after a stop was
+    asked for nobody is started.
+    """
     held: dict[str, float] = {}
+    working: set[str] = set()
     stopped: float | None = None
     for at, kind, what in lines:
         match kind:
             case "orchestrator_started":
                 held.clear()
+                working.clear()
                 stopped = None
             case "starts_held":
                 held[what["reason"]] = at
@@ -224,7 +229,11 @@ def nothing_starts_that_is_held_or_stopped(lines: Journal) -> Iterator[str]:
                 del held[what["reason"]]
             case "stop_obeyed":
                 stopped = at if stopped is None else stopped
-            case "attempt_launched" if held and at - min(held.values()) > SOON:
+            case "browser_on" | "attempt_resumed":
+                working.add(what["job"])
+            case "worker_gone" | "attempt_parked":
+                working.discard(what["job"])
+            case "attempt_launched" if held and at - min(held.values()) > SOON and (working or PAUSED in held):
                 yield f"{at:.3f} {what['job']} was launched while held for {', '.join(held)}"
             case "attempt_launched" | "attempt_started" if stopped is not None and at - stopped > SOON:
                 yield f"{at:.3f} {what['job']}: {kind} after a stop"
