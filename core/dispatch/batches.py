@@ -59,13 +59,14 @@ class Batches:
         self._emit = emit
         self._number = 0
         self._began = 0.0
-        self._next_at: float | None = None
+        self._next = float("-inf")  # monotonic: a clock that is set back makes no delay longer
         self._open = False
 
     @property
     def view(self) -> BatchView:
         """What planning looks at."""
-        return BatchView(size=self._size, open=self._open, next_at=self._next_at)
+        wait = self._next - self._clock.monotonic()
+        return BatchView(size=self._size, open=self._open, next_at=self._clock.now() + wait if wait > 0 else None)
 
     def begin(self, claims: Sequence[Claim]) -> Batch:
         """Begin the next batch with these jobs, of which there is at least one."""
@@ -81,7 +82,7 @@ class Batches:
     def _complete(self, batch: Batch) -> None:
         now = self._clock.now()
         self._open = False
-        self._next_at = now + self._delay
+        self._next = self._clock.monotonic() + self._delay
         self._emit(
             events.BatchCompleted(
                 at=now,
@@ -89,6 +90,6 @@ class Batches:
                 launched=batch.launched,
                 failed=batch.failed,
                 seconds=self._clock.monotonic() - self._began,
-                next_at=self._next_at,
+                next_at=now + self._delay,
             )
         )

@@ -17,7 +17,6 @@ from core.dispatch.admission import LaunchGate, Slots
 from core.dispatch.batches import Batches
 from core.dispatch.completion import Completion
 from core.dispatch.edits import Edits
-from core.dispatch.off_loop import Blocking
 from core.dispatch.pressure import Pressure
 from core.dispatch.recovery import Recovery
 from core.dispatch.shutdown import Stop, obey_signals
@@ -48,6 +47,8 @@ _VERDICTS = {
     JobState.QUARANTINED: ExitCode.QUARANTINED,
     JobState.PARKED: ExitCode.NEEDS_PERSON,
 }
+_LONGEST_WAIT = 30.0
+"""Seconds after which we look again, whatever was planned: the clock may have been set forward meanwhile."""
 _LEFT_OVER = (JobState.QUEUED, JobState.PREPARED, JobState.RUNNING, JobState.WAITING)
 
 
@@ -62,7 +63,7 @@ class Dispatcher:
         self._ports = ports
         self._settings = settings
         self._stop = stop
-        self._blocking = Blocking()
+        self._blocking = ports.blocking
         self._slots = Slots(settings.max_concurrent)
         self._preparing = Slots(settings.max_preparing)
         self._gate = LaunchGate(settings.gate_interval, ports.clock)
@@ -197,7 +198,8 @@ class Dispatcher:
             wait_parked=self._settings.wait_parked,
             batch=None if self._batches is None else self._batches.view,
         )
-        self._idle_since = (self._idle_since or now) if view.is_idle else None
+        # a clock that was set back makes nobody wait longer
+        self._idle_since = min(self._idle_since or now, now) if view.is_idle else None
         return plan(view, now)
 
     def _change_seen(self) -> None:
@@ -206,7 +208,9 @@ class Dispatcher:
     async def _wait_for_change(self, step: Plan) -> None:
         if step.start:
             return
-        timeout = None if step.wake_at is None else max(step.wake_at - self._ports.clock.now(), 0.01)
+        timeout = (
+            None if step.wake_at is None else min(max(step.wake_at - self._ports.clock.now(), 0.01), _LONGEST_WAIT)
+        )
         with anyio.move_on_after(timeout):
             await self._change.wait()
 

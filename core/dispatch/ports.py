@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from core.clock import Clock
 from core.control.port import Commands
 from core.dispatch.attempt import AttemptLimits
+from core.dispatch.off_loop import Blocking
 from core.domain.admission import AdmissionPolicy
 from core.domain.messages import WorkerSettings
 from core.domain.retry import RetryPolicy
@@ -80,3 +81,4 @@ class Ports:
     follower: FeedFollower | None = None
     commands: Commands | None = None
     meter: HostMeter | None = None
+    blocking: Blocking = field(default_factory=Blocking)

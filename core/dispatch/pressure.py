@@ -1,4 +1,4 @@
-"""Looks at the host twice a second and acts on what ``core.domain.admission`` says: hold starts, or send one away."""
+"""Looks at the host twice a second and acts on what ``core.domain.admission`` says: let so many start, or send one away."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from core.process.port import HostMeter
 
 INTERVAL = 0.5
+FULL = "memory is in use"
+_TOLD_AFTER = 20.0
+"""Seconds after which it is told that there is no room: that a next one has to wait for a while is nothing to tell."""
 log = structlog.get_logger(__name__)
 
 
@@ -53,7 +56,9 @@ class Pressure:
         self._files = files
         self._clock = clock
         self._state = Admission()
-        self._holding = ""
+        self._closed = ""
+        self._closed_at = 0.0
+        self._told = ""
         self._looked = False
 
     async def watch(self, *, task_status: TaskStatus[None]) -> None:
@@ -69,12 +74,9 @@ class Pressure:
 
     def count_launch(self) -> None:
         """One more was let through since the last look; when there is no room for another, it waits for the next look."""
-        room = self._state.room
-        if room is None:
-            return
-        self._state = msgspec.structs.replace(self._state, room=room - 1)
-        if room <= 1 and not self._holding:
-            self._hold("memory")
+        if self._state.room is not None:
+            self._state = msgspec.structs.replace(self._state, room=self._state.room - 1)
+            self._open_or_close()
 
     async def _measured(self, lag: float) -> Load:
         # one that only prepares says nothing of what its browser will want
@@ -88,18 +90,28 @@ class Pressure:
     def _act(self, load: Load) -> None:
         under_way = sum(one.launched and one.parked is None for one in self._handles)
         self._state = admit(self._policy, self._state, load, under_way=under_way, now=self._clock.monotonic())
-        self._hold(self._state.reason)
+        self._open_or_close()
+        full = self._closed and self._clock.monotonic() - self._closed_at >= _TOLD_AFTER
+        self._tell(self._state.reason or (self._closed if full else ""))
         if self._state.shed and (handle := self._youngest()) is not None:
             log.warning("job_sent_away", job=handle.claim.job.spec.id, reason="memory")
             handle.ask_to_yield("the host ran out of memory; it goes on later")
 
-    def _hold(self, reason: str) -> None:
-        if reason != self._holding:
-            if self._holding:
-                self._steering.let_go(self._holding)
-            if reason:
-                self._steering.hold(reason)
-            self._holding = reason
+    def _open_or_close(self) -> None:
+        """Close the gate while there is no room."""
+        room = self._state.room
+        closed = "" if room is None or room > 0 else self._state.reason or FULL
+        if closed != self._closed:
+            self._closed_at = self._clock.monotonic()
+            before, self._closed = self._closed, closed
+            self._steering.close(closed)
+            self._steering.open(before)
+
+    def _tell(self, reason: str) -> None:
+        if reason != self._told:
+            self._steering.tell_resumed(self._told)
+            self._steering.tell_held(reason)
+            self._told = reason
 
     def _youngest(self) -> Handle | None:
         launched = [one for one in self._handles if one.launched and one.parked is None and not one.yields.is_set()]

@@ -10,14 +10,14 @@ import structlog
 from core.domain import events
 from core.domain.model import Claim
 from core.domain.outcome import Exit
-from core.errors import OstlerError
+from core.errors import OstlerError, QueueUnavailable
 
 if TYPE_CHECKING:
     from core.dispatch.completion import Completion
     from core.dispatch.off_loop import Blocking
     from core.dispatch.ports import DispatchSettings, Ports
     from core.dispatch.shutdown import Stop
-    from core.domain.model import Announced, AttemptRecord
+    from core.domain.model import Announced, AttemptRecord, JobRecord
 
 log = structlog.get_logger(__name__)
 
@@ -74,9 +74,24 @@ class Recovery:
                     processes=processes,
                 )
             )
-        job = await self._blocking.queue(self._ports.queue.job, attempt.job_id)
+        job = await self._job(attempt.job_id)
         gone = Exit(returncode=None, stopped_by="orchestrator", stop_reason="its orchestrator went away")
         await self._completion.complete(Claim(job=job, attempt=attempt), gone, committed=False, announced=announced)
+
+    async def _job(self, job_id: str) -> JobRecord:
+        """Read it; while the queue cannot be read, wait: an attempt whose end nobody records holds its profile up for good.
+
+        An operator who wants to stop now does not wait; the next start ends the attempt.
+        """
+        while True:
+            try:
+                return await self._blocking.queue(self._ports.queue.job, job_id)
+            except QueueUnavailable as exc:
+                log.error("queue_unavailable", job=job_id, reason=str(exc))
+                if self._stop.now.is_set():
+                    raise
+                with anyio.move_on_after(self._settings.unsettled_interval):
+                    await self._stop.now.wait()
 
     async def sweep(self) -> None:
         """Remove half-made copies, and workspaces that no pending job will take over."""

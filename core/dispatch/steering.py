@@ -87,19 +87,37 @@ class Steering:
 
     def hold(self, reason: str) -> None:
         """Start nothing more, for this reason."""
-        if reason not in self._held_since:
-            self._held_since[reason] = self._clock.monotonic()
-            self._gate.hold(reason)
-            self._emit(events.StartsHeld(at=self._clock.now(), reason=reason))
-            self._changed()
+        self.close(reason)
+        self.tell_held(reason)
 
     def let_go(self, reason: str) -> None:
         """This reason is gone."""
+        self.open(reason)
+        self.tell_resumed(reason)
+
+    def close(self, reason: str) -> None:
+        """Let nobody through the gate, without a word; an empty reason is none."""
+        if reason and reason not in self._gate.held:
+            self._gate.hold(reason)
+            self._changed()
+
+    def open(self, reason: str) -> None:
+        """Take that back."""
+        if reason in self._gate.held:
+            self._gate.let_go(reason)
+            self._changed()
+
+    def tell_held(self, reason: str) -> None:
+        """Say why starts are held; an empty reason is none."""
+        if reason and reason not in self._held_since:
+            self._held_since[reason] = self._clock.monotonic()
+            self._emit(events.StartsHeld(at=self._clock.now(), reason=reason))
+
+    def tell_resumed(self, reason: str) -> None:
+        """Say that a reason that was told is gone."""
         if reason in self._held_since:
             seconds = self._clock.monotonic() - self._held_since.pop(reason)
-            self._gate.let_go(reason)
             self._emit(events.StartsResumed(at=self._clock.now(), reason=reason, seconds=seconds))
-            self._changed()
 
     def set_limit(self, limit: int, reason: str) -> None:
         """Have so many slots from now on."""

@@ -17,7 +17,8 @@ class Turn:
 
     Attributes:
         slot: may run a browser.
-        permit: may prepare; given up once that is done.
+        permit: may prepare; given up once that is done, by the jobs of a batch, or else once it is launched: what is prepared
+            and waits takes memory.
         batch: which the job belongs to; None where jobs start one by one.
     """
 
@@ -29,9 +30,12 @@ class Turn:
 
     async def come(self) -> bool:
         """Wait, prepared, for a slot and for the gate; whether it came before the gate was closed for good."""
-        self.permit.give_up()
+        if self.batch is not None:
+            self.permit.give_up()
         await self.slot.take()
-        return await self._gate.passage()
+        passed = await self._gate.passage()
+        self.permit.give_up()
+        return passed
 
     def launch(self, job: str) -> None:
         """The browser may start."""

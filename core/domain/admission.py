@@ -1,9 +1,11 @@
 """Whether the host can take one more browser: the decision is data, and so is what was measured.
 
-**Memory** is counted ahead: a browser that was just started will want more than it has. What a profile wants is learnt from its
-earlier attempts. **The processor** counts only as far as others use it: what our own browsers use is what they are there for.
-**Hysteresis**: nothing is started again until all has been well for a while, and for longer each time it went wrong soon after.
-With nothing under way one is always let through: otherwise a small host would wait for ever.
+**Memory** is counted ahead: a browser that was just started will want more than it has. What a profile wants is learnt from
+attempts that have ended, or have not grown for a while. There is **room** for as many as fit; that it is used up is how it should
+be, and the next one is let in as soon as it fits. **The processor** counts only as far as others use it: what our own browsers use
+is what they are there for. **Hysteresis**: where something is wrong, nothing is started again until all has been well for a while,
+and for longer each time it went wrong soon after. With nothing under way one is always let through: otherwise a small host would
+wait for ever.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ _RECENT = 50
 _SOON = 30.0
 _LONGEST_CALM = 40.0
 _GROWTH = 4
-_SLACK = 1.25
+_SETTLED = 10.0
+_RISE = 1.05
+_TOUCHED = 0.75
 _SHED_EVERY = 10.0
 _MEGABYTE = 1024 * 1024
 
@@ -73,13 +77,21 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     used: Mapping[str, int] = {}
 
 
+class Growth(msgspec.Struct, frozen=True):
+    """An attempt under way: the most that it was seen to use, in bytes, and the monotonic time at which it last rose."""
+
+    peak: int
+    at: float
+
+
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
     """What has been learnt and decided so far.
 
     Attributes:
-        reason: why nothing is started; empty while it is.
+        reason: what is wrong with the host; empty while nothing is.
         room: how many may be started before the next measurement; None: as many as there are slots.
         shed: one that runs is to end after its step, and to be queued again.
+        growing: of each attempt that was seen by the last measurement.
         peaks: the most that a profile's attempt was seen to use, in bytes; of the latest profiles.
         since: monotonic time of the last change between held and not.
         bad_at: monotonic time of the last measurement that was not well.
@@ -91,6 +103,7 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     room: int | None = None
     shed: bool = False
+    growing: Mapping[str, Growth] = {}
     peaks: Mapping[str, int] = {}
     since: float = float("-inf")
     bad_at: float = float("-inf")
@@ -109,15 +122,15 @@ def admit(policy: AdmissionPolicy, before: Admission, load: Load, *, under_way: 
         under_way: attempts that are launched and do not wait for a person.
         now: monotonic seconds.
     """
-    peaks = _learnt(before.peaks, load.used)
-    free = _free_ahead(policy, peaks, load)
-    need = expected(policy, peaks, "")
-    trouble = _trouble(policy, load, free, need * (_SLACK if before.reason else 1.0)) if under_way else ""
-    after = msgspec.structs.replace(before, peaks=peaks, shed=False, bad_at=now if trouble else before.bad_at)
+    growing = _growing(before.growing, load.used, now)
+    peaks = _learnt(before, growing, now)
+    trouble = _trouble(policy, load)
+    after = msgspec.structs.replace(
+        before, growing=growing, peaks=peaks, shed=False, bad_at=now if trouble else before.bad_at
+    )
     after = _held(policy, after, trouble, now)
     after = _strained(policy, after, load, under_way, now)
-    room = None if free is None else max(int(free // need), 0 if under_way else 1)
-    return msgspec.structs.replace(after, room=room)
+    return msgspec.structs.replace(after, room=_room(policy, after, load, under_way))
 
 
 def expected(policy: AdmissionPolicy, peaks: Mapping[str, int], profile_id: str) -> int:
@@ -131,13 +144,34 @@ def expected(policy: AdmissionPolicy, peaks: Mapping[str, int], profile_id: str)
     return int(max(median(recent), sorted(recent)[len(recent) * 3 // 4]))
 
 
-def _learnt(peaks: Mapping[str, int], used: Mapping[str, int]) -> Mapping[str, int]:
-    more = {profile: size for profile, size in used.items() if size > peaks.get(profile, 0)}
+def _growing(before: Mapping[str, Growth], used: Mapping[str, int], now: float) -> dict[str, Growth]:
+    growing = {}
+    for profile, size in used.items():
+        known = before.get(profile)
+        rises = known is None or size > known.peak * _RISE
+        growing[profile] = Growth(size, now) if known is None or rises else Growth(max(known.peak, size), known.at)
+    return growing
+
+
+def _learnt(before: Admission, growing: Mapping[str, Growth], now: float) -> Mapping[str, int]:
+    """Return the peaks with those of attempts that are gone, and of those that have not grown for a while."""
+    gone = {profile: one.peak for profile, one in before.growing.items() if profile not in growing}
+    settled = {profile: one.peak for profile, one in growing.items() if now - one.at >= _SETTLED}
+    more = {profile: peak for profile, peak in (gone | settled).items() if peak > before.peaks.get(profile, 0)}
     if not more:
-        return peaks
+        return before.peaks
     # the latest stand last
-    known = {**{profile: size for profile, size in peaks.items() if profile not in more}, **more}
+    known = {**{profile: size for profile, size in before.peaks.items() if profile not in more}, **more}
     return dict(list(known.items())[-KEPT_PEAKS:])
+
+
+def _room(policy: AdmissionPolicy, state: Admission, load: Load, under_way: int) -> int | None:
+    """Return how many more fit; while something is wrong none, but one where nothing is under way."""
+    least = 0 if under_way else 1
+    free = _free_ahead(policy, state.peaks, load)
+    if state.reason:
+        return least
+    return None if free is None else max(int(free // expected(policy, state.peaks, "")), least)
 
 
 def _free_ahead(policy: AdmissionPolicy, peaks: Mapping[str, int], load: Load) -> float | None:
@@ -148,13 +182,12 @@ def _free_ahead(policy: AdmissionPolicy, peaks: Mapping[str, int], load: Load) -
     return float(load.memory_free - policy.memory_reserve - growth)
 
 
-def _trouble(  # noqa: PLR0911 - one reason each
-    policy: AdmissionPolicy, load: Load, free: float | None, need: float
-) -> str:
+def _trouble(policy: AdmissionPolicy, load: Load) -> str:  # noqa: PLR0911 - one reason each
     cpu = load.cpu_others
     if cpu is not None and policy.own_cpu:
         cpu += load.cpu_own or 0.0
-    if free is not None and free < need:
+    # a little of the reserve is what estimates may be wrong by
+    if load.memory_free is not None and load.memory_free < policy.memory_reserve * _TOUCHED:
         return "memory"
     if load.stalled is not None and load.stalled > policy.stalled_threshold:
         return "memory pressure"

@@ -11,7 +11,7 @@ class BatchView(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         size: jobs of a batch.
         open: some of the present batch are still to be launched.
-        next_at: epoch seconds before which no other begins; None before the first was complete.
+        next_at: epoch seconds before which no other begins; None once one may.
     """
 
     size: int

@@ -32,7 +32,7 @@ class _Past(NamedTuple):
     at: float
     busy: float
     stalled: float | None
-    ours: dict[int, float]
+    ours: float
 
 
 class SystemMeter:
@@ -57,13 +57,15 @@ class SystemMeter:
         table = read_table()
         trees = {profile: _tree(table, stamp) for profile, stamp in attempts.items()}
         self._measure_memory(trees)
-        others, own, stalled = self._since_last([pid for tree in trees.values() for pid in tree])
+        # all that comes from us is ours, what prepares as well as what is launched
+        own = {pid for tree in (_descendants(table, os.getpid()), *trees.values()) for pid in tree}
+        others, ours, stalled = self._since_last(own)
         free, inodes = _room(self._disk)
         return Load(
             memory_free=self._memory_free(),
             stalled=stalled,
             cpu_others=others,
-            cpu_own=own,
+            cpu_own=ours,
             disk_free=free,
             inodes_free=inodes,
             lag=lag,
@@ -100,24 +102,23 @@ class SystemMeter:
         tick = os.sysconf("SC_CLK_TCK")
         numbers = [float(text) for text in _read(self._proc / "stat").partition("\n")[0].split()[1:]]
         busy = (sum(numbers[:8]) - sum(numbers[3:5])) / tick  # without idle and waiting for disks
-        ours = {pid: used for pid in (*own, os.getpid()) if (used := self._processor_of(pid, tick)) is not None}
+        ours = sum(self._processor_of(pid, tick) for pid in own)
         now = _Past(time.monotonic(), busy, _stalled(_read(self._proc / "pressure" / "memory")), ours)
         before, self._before = self._before, now
         if before is None:
             return None, None, None
         seconds = max(now.at - before.at, 0.001)
-        # one that was not there before has computed all of it since
-        own_used = sum(used - before.ours.get(pid, 0.0) for pid, used in ours.items())
+        own_used = now.ours - before.ours
         all_used = now.busy - before.busy
         unknown = now.stalled is None or before.stalled is None
         stalled = None if unknown else ((now.stalled or 0.0) - (before.stalled or 0.0)) / seconds
         whole = seconds * cores
         return _share(all_used - own_used, whole), _share(own_used, whole), stalled
 
-    def _processor_of(self, pid: int, tick: int) -> float | None:
-        """Return the seconds that a process has computed."""
+    def _processor_of(self, pid: int, tick: int) -> float:
+        """Return the seconds that a process has computed, with those of its children that are gone; 0 if it is gone itself."""
         fields = _read(self._proc / str(pid) / "stat").rpartition(")")[2].split()
-        return (float(fields[11]) + float(fields[12])) / tick if len(fields) > 12 else None  # noqa: PLR2004 - utime, stime
+        return sum(map(float, fields[11:15])) / tick  # user and system time, and both of what it has reaped
 
 
 def memory_groups(proc: Path, groups: Path) -> Iterator[Path]:
@@ -152,12 +153,15 @@ def _left_in(group: Path) -> int | None:
 def _tree(table: Mapping[int, Entry], stamp: ProcessStamp) -> list[int]:
     """Return the worker and its descendants; nothing if its number belongs to another process by now."""
     top = table.get(stamp.pid)
-    if top is None or top.started != stamp.started:
-        return []
+    return [] if top is None or top.started != stamp.started else _descendants(table, stamp.pid)
+
+
+def _descendants(table: Mapping[int, Entry], top: int) -> list[int]:
+    """Return a process and all that comes from it."""
     children: dict[int, list[int]] = {}
     for entry in table.values():
         children.setdefault(entry.parent, []).append(entry.pid)
-    found, todo = [], [stamp.pid]
+    found, todo = [], [top]
     while todo:
         pid = todo.pop()
         found.append(pid)

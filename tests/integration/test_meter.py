@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -29,7 +30,11 @@ def start(code):
 def test_this_host_says_something_of_everything(tmp_path):
     """The first look has no shares of time; the second has, and they are shares."""
     meter = SystemMeter(tmp_path)
-    first, second = meter.measure({}, 0.0), meter.measure({}, 0.5)
+    first = meter.measure({}, 0.0)
+    before = os.times().elapsed
+    while os.times().elapsed - before < 0.3:  # the kernel counts in hundredths of a second
+        time.sleep(0.05)
+    second = meter.measure({}, 0.5)
     assert (first.cpu_others, first.cpu_own, second.lag) == (None, None, 0.5)
     assert second.memory_free > 0 and second.disk_free > 0
     assert 0 <= second.cpu_others <= 1 and 0 <= second.cpu_own <= 1
@@ -51,24 +56,37 @@ def test_a_tree_is_measured_with_its_children(tmp_path):
     assert meter.measure({}, 0.0).used == {}
 
 
+def share_of(pid, tmp_path, *, named):
+    """Return what our own processes computed in a second, a process named as an attempt's or not."""
+    attempts = {"a": stamp(pid)} if named else {}
+    meter = SystemMeter(tmp_path)
+    meter.measure(attempts, 0.0)
+    before = os.times().elapsed
+    while os.times().elapsed - before < 1:
+        time.sleep(0.05)
+    return meter.measure(attempts, 0.0).cpu_own
+
+
 def test_who_computes_is_told_apart(tmp_path):
-    """A process that spins is one of ours, or of others, as is said."""
-    spinning = start(SPIN)
+    """A process that spins is one of ours where it is said to be an attempt's; one that nobody is the parent of is not."""
+    lone = f"import subprocess as s, sys; print(s.Popen([sys.executable, '-c', {SPIN!r}], stdout=s.DEVNULL, stderr=s.DEVNULL).pid)"
+    said = subprocess.run([sys.executable, "-c", lone], capture_output=True, text=True, check=True).stdout
+    spinner = int(said)
     try:
-        shares = {}
-        for name, attempts in (("ours", {"a": stamp(spinning.pid)}), ("others", {})):
-            meter = SystemMeter(tmp_path)
-            meter.measure(attempts, 0.0)
-            before = os.times().elapsed
-            while os.times().elapsed - before < 1:
-                time.sleep(0.05)
-            shares[name] = meter.measure(attempts, 0.0)
-        assert shares["ours"].cpu_own - shares["others"].cpu_own > 0.05
+        assert share_of(spinner, tmp_path, named=True) - share_of(spinner, tmp_path, named=False) > 0.05
     finally:
-        spinning.kill()
-        spinning.wait()
-        spinning.stdin.close()
-        spinning.stdout.close()
+        os.kill(spinner, signal.SIGKILL)
+
+
+def test_what_comes_from_us_is_ours_and_stays_so(tmp_path):
+    """A child that is no attempt counts, and so does what it has computed once it is gone."""
+    code = "import time; end = time.process_time() + 0.5\nwhile time.process_time() < end: pass"
+    meter = SystemMeter(tmp_path)
+    meter.measure({}, 0.0)
+    before = os.times().elapsed
+    subprocess.run([sys.executable, "-c", code], check=True)
+    computed = meter.measure({}, 0.0).cpu_own * (os.times().elapsed - before) * os.cpu_count()
+    assert computed > 0.4
 
 
 def host(tmp_path, cgroup, groups):

@@ -48,6 +48,25 @@ def test_a_batch_is_complete_when_nobody_is_left_to_be_launched() -> None:
     assert pace.begin([claim("d")]).number == 2
 
 
+def test_a_clock_that_is_set_back_makes_no_delay_longer() -> None:
+    """What the delay runs on is never set."""
+
+    class Settable(ManualClock):
+        back = 0.0
+
+        def now(self) -> float:
+            return super().now() - self.back
+
+    clock = Settable()
+    pace = Batches(1, 5.0, clock, RecordingEvents().emit)
+    pace.begin([claim("a")]).settle("a")
+    clock.advance(1.0)
+    clock.back = 3600.0
+    assert pace.view == BatchView(size=1, next_at=clock.now() + 4.0)
+    clock.advance(4.0)
+    assert pace.view == BatchView(size=1)
+
+
 async def test_jobs_go_in_batches_and_never_more_than_the_slots_are_launched() -> None:
     """Seven jobs, batches of three, two slots: three batches, each whole before the next, and all done."""
     bench = Bench(settings=BATCHED)

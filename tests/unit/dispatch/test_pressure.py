@@ -26,9 +26,18 @@ def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pressure, "INTERVAL", 0.02)
 
 
-async def test_no_more_are_started_than_there_is_room_for() -> None:
-    """Room for two: of five jobs two are launched; when there is more room, the others follow."""
-    meter = ScriptedMeter(Load(memory_free=900 * MB), each=300 * MB)
+async def test_no_more_are_started_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room for two: of five jobs two are launched; when there is more room, the others follow. What lasts is told."""
+    monkeypatch.setattr(pressure, "_TOLD_AFTER", 0.1)
+
+    class Host(ScriptedMeter):
+        total = 900 * MB
+
+        def measure(self, attempts, lag):
+            self.load = Load(memory_free=self.total - self.each * len(attempts))
+            return super().measure(attempts, lag)
+
+    meter = Host(each=300 * MB)
     bench = Bench(lambda _c, _n: worker(Hold(), *DONE), MANY, meter=meter)
     bench.add(*"abcde")
     async with anyio.create_task_group() as tasks:
@@ -36,19 +45,16 @@ async def test_no_more_are_started_than_there_is_room_for() -> None:
         async def operate() -> None:
             await bench.sink.wait_for(events.AttemptLaunched, nth=2)
             await bench.sink.wait_for(events.StartsHeld)
-            meter.load = Load(memory_free=300 * MB)
-            looks = len(meter.asked)
-            while len(meter.asked) < looks + 5:
-                await anyio.sleep(0.01)
             assert len(bench.seen(events.AttemptLaunched)) == 2
-            meter.load = Load(memory_free=90_000 * MB)
+            meter.total = 90_000 * MB
             await bench.sink.wait_for(events.AttemptLaunched, nth=5)
             for child in bench.launcher.spawned:
                 child.release()
 
         tasks.start_soon(operate)
         assert await bench.run() is ExitCode.DONE
-    assert {event.reason for event in bench.seen(events.StartsHeld)} == {"memory"}
+    assert [event.reason for event in bench.seen(events.StartsHeld)] == [pressure.FULL]
+    assert [event.reason for event in bench.seen(events.StartsResumed)] == [pressure.FULL]
 
 
 async def test_the_reason_is_told_when_it_changes() -> None:
@@ -149,3 +155,30 @@ async def test_with_nothing_launched_one_is_let_through_whatever_the_load() -> N
     bench = Bench(settings=MANY, meter=meter)
     bench.add("a", "b")
     assert await bench.run() is ExitCode.DONE
+    assert [event.reason for event in bench.seen(events.StartsHeld)] == ["memory"]
+    order = [
+        type(event) for event in bench.sink.events if isinstance(event, (events.AttemptLaunched, events.AttemptEnded))
+    ]
+    assert order == [events.AttemptLaunched, events.AttemptEnded] * 2
+
+
+async def test_what_is_prepared_and_waits_is_no_more_than_may_prepare() -> None:
+    """Nobody knows when there will be room: what waits for it takes memory, too."""
+    meter = ScriptedMeter(Load(memory_free=0))
+    settings = msgspec.structs.replace(MANY, max_preparing=2)
+    bench = Bench(lambda _c, _n: worker(Hold(), *DONE), settings, meter=meter)
+    bench.add(*"abcdef")
+    async with anyio.create_task_group() as tasks:
+
+        async def operate() -> None:
+            await bench.sink.wait_for(events.AttemptLaunched)
+            await bench.sink.wait_for(events.AttemptPrepared, nth=3)
+            await anyio.wait_all_tasks_blocked()
+            assert len(bench.launcher.spawned) == 3
+            meter.load = Load()
+            await bench.sink.wait_for(events.AttemptLaunched, nth=6)
+            for child in bench.launcher.spawned:
+                child.release()
+
+        tasks.start_soon(operate)
+        assert await bench.run() is ExitCode.DONE

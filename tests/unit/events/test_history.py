@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 from structlog.testing import capture_logs
 
 from core.clock import ManualClock
-from core.domain.events import StepCommitted, StepsPlanned, StepStarted, encode
+from core.domain.events import AttemptStarted, StepCommitted, StepsPlanned, StepStarted, encode
 from core.domain.model import Announced, AttemptRecord
-from core.events.history import JsonlHistory
+from core.events.history import JsonlHistory, announced
 from core.events.jsonl import JsonlSink
 from core.events.recent import newest_first
 
@@ -42,6 +43,19 @@ def test_plans_and_commits_come_back_by_nonce_across_a_rotation(tmp_path):
     history = JsonlHistory(path)
     found = history.announced([attempt("a", 1, 15.0), attempt("b", 2, 15.0), attempt("c", 3, 15.0)])
     assert found == {"a": Announced(flags=FLAGS, committed=frozenset({"sign up"}))}
+
+
+def test_a_clock_that_was_set_hides_nothing():
+    """The start of the attempt is found by its fence: set back, its commits are older than it; what was before is not its own."""
+
+    def started(at, fence):
+        return AttemptStarted(at=at, profile_id="p", job="p", attempt=1, pid=1, fence=fence)
+
+    record = msgspec.structs.replace(attempt("a", 1, 5000.0), fence=2)
+    log = [started(4000.0, 1), planned(4001.0, 1), committed(4002.0, 1, "order")]
+    log += [started(5000.0, 2), planned(1400.0, 1), committed(1401.0, 1, "sign up")]
+    assert announced(reversed(log), [record]) == {"a": Announced(flags=FLAGS, committed=frozenset({"sign up"}))}
+    assert announced(reversed(log[:3]), [record]) == {}
 
 
 def test_no_log_is_no_history(tmp_path):
