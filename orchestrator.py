@@ -55,6 +55,7 @@ from core.queue.intake import FileFollower, Intake, signature
 from core.queue.open import SourceKind, open_named, open_queue, open_source
 from core.queue.remote import FETCH_LIMIT, MAX_FETCHED, RemoteFollower, RemoteReader
 from core.redaction import Redactor
+from core.settings_launch import read_launch_file
 from core.state.orchestrator_lock import OrchestratorLock
 from core.state.sessions import FileSessionStore
 from core.text import visible
@@ -80,13 +81,13 @@ def dispatch_settings(chosen: Settings, *, watch: bool) -> DispatchSettings:
     """Return the dispatcher's share of the settings."""
     worker = WorkerSettings(
         state_dir=str(chosen.state_dir), log_dir=str(chosen.log_dir), browser=chosen.browser, headed=chosen.headed,
-        sandbox=chosen.sandbox, action_timeout=chosen.action_timeout, screenshots=chosen.screenshots,
+        sandbox=chosen.sandbox, action_timeout=chosen.action_timeout, launch_timeout=chosen.browser_timeout, screenshots=chosen.screenshots,
         trace=chosen.trace, park=chosen.parking > 0,
     )  # fmt: skip
     limits = AttemptLimits(start=chosen.start_timeout, progress=chosen.progress_timeout, hard=chosen.timeout)
     return DispatchSettings(
         max_concurrent=chosen.slots, admission=chosen.admission_policy, max_preparing=chosen.preparing, gate_interval=chosen.gate_interval,
-        batch_size=chosen.batch_size, batch_delay=chosen.batch_delay, max_parked=chosen.parking, wait_parked=chosen.wait_parked, stop_grace=chosen.stop_grace, limits=limits, retry=chosen.retry, worker=worker, watch=watch,
+        batch_size=chosen.batch_size, batch_delay=chosen.batch_delay, keep_failed=chosen.keep_failed, max_parked=chosen.parking, wait_parked=chosen.wait_parked, stop_grace=chosen.stop_grace, limits=limits, retry=chosen.retry, worker=worker, watch=watch,
     )  # fmt: skip
 
 
@@ -245,8 +246,9 @@ def main(argv: Sequence[str]) -> int:
     flags = {name: getattr(options, name, None) for name in settings.Settings.__struct_fields__}
     try:
         flags["max_attempts"] = attempts_asked(options)
-        resolved = settings.resolve(flags, os.environ, cwd=Path.cwd())
-        for line in settings.unknown_variables(os.environ):
+        launch = None if options.launch_config is None else read_launch_file(options.launch_config, cwd=Path.cwd())
+        resolved = settings.resolve(flags, os.environ, cwd=Path.cwd(), launch=launch)
+        for line in (*settings.unknown_variables(os.environ), *(() if launch is None else launch.warnings)):
             _say(line)
         return run(options, resolved)
     except BadInput as exc:

@@ -94,6 +94,7 @@ def _open(arguments: argparse.Namespace, _: Settings) -> ExitCode:
         headed=True,
         sandbox=settings.sandbox,
         action_timeout=settings.action_timeout,
+        launch_timeout=settings.browser_timeout,
         # a browser that was used for hours has more to write than one that ran a few steps
         close_timeout=_CLOSE_WITHIN,
         visit=Visit(url=url, save=arguments.save),

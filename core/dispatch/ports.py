@@ -39,6 +39,7 @@ class FeedFollower(Protocol):
 
 class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of a run, in seconds where they are durations. ``batch_size`` None: jobs start one by one.
+    ``keep_failed``: working copies of jobs that failed are put aside, not removed.
     ``max_parked``: browsers that stay open for a person, beyond the slots; ``wait_parked``: for how long, once nothing else is
     left.
     """
@@ -52,6 +53,7 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     worker: WorkerSettings
     batch_size: int | None = None
     batch_delay: float = 2.0
+    keep_failed: bool = False
     admission: AdmissionPolicy = AdmissionPolicy()
     max_parked: int = 0
     wait_parked: float = 0.0

@@ -156,7 +156,7 @@ class WorkerNoted(_OfAttempt, frozen=True, kw_only=True, tag="worker_noted"):
 
 class ArtifactsKept(_OfAttempt, frozen=True, kw_only=True, tag="artifacts_kept"):
     """Files for people were kept: paths are relative to the state directory. ``why``: the kind of error, ``trace``, or
-    ``kept by the flow``. ``sensitive``: some of them may show secrets, and nothing could be taken out.
+    ``kept by the flow``, or ``keep_failed``. ``sensitive``: some of them may show secrets, and nothing could be taken out.
     """
 
     step: str

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from core import durable
 from core.profiles import places
 from core.state.sessions import FileSessionStore
-from core.workspaces import removal
+from core.workspaces import aside, removal
 from core.workspaces.files import FileWorkspaces
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def finish(state_dir: Path, profile_id: str) -> None:
 
 
 def forget(state_dir: Path, profile_id: str) -> None:
-    """Remove the session, bytes of it that were kept aside, and working copies of a profile whose lock the caller holds.
+    """Remove the session, bytes of it that were kept aside, and working copies, those that failed among them, of a profile whose lock the caller holds.
 
     Raises:
         DurableWriteFailed, WorkspaceError: something is left.
@@ -54,3 +54,4 @@ def forget(state_dir: Path, profile_id: str) -> None:
         except OSError as exc:
             raise durable.write_failed(path, exc) from exc
     FileWorkspaces(state_dir).discard_profile(profile_id)
+    aside.forget(profile_id, state_dir)

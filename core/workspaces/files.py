@@ -29,6 +29,7 @@ from core.errors import (
 )
 from core.workspaces import ahead, clone, filling, live, manifest, marker, places, removal, scratch, skip, swap, verify
 from core.workspaces import version as versions
+from core.workspaces.aside import put
 from core.workspaces.marker import Marker
 from core.workspaces.places import NEW, USER_DATA
 from core.workspaces.port import Receipt, Workspace
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 BROWSER_PROFILE = "browser_profile"
-_SHOWN = 5
 log = structlog.get_logger(__name__)
 _REUSABLE = frozenset({WorkspaceState.VERIFIED, WorkspaceState.IN_USE})
 
@@ -194,6 +194,12 @@ class FileWorkspaces:
             removal.workspace(path, self._root)
         return len(paths)
 
+    @_of_host
+    def put_aside(self, profile_id: str) -> str | None:
+        """Keep the newest workspace of a profile as evidence; see the port."""
+        paths = self._of_profile(profile_id)
+        return put(paths[0], profile_id, self._state_dir) if paths else None
+
     def sweep(self, is_wanted: Callable[[str], bool]) -> list[str]:
         """Remove what crashes left; see the port. Return names of what was removed."""
         removed: list[str] = []
@@ -278,7 +284,7 @@ class FileWorkspaces:
                 marker.write(hidden, made)
                 receipt = self._fill(hidden / USER_DATA, source, kind)
                 made = made.after(WorkspaceEvent.CLONED)
-                findings = _changed(hidden / USER_DATA, source) if kind == "profile" else []
+                findings = manifest.first_differences(hidden / USER_DATA, source) if kind == "profile" else []
                 clone.forget_crash(hidden / USER_DATA)
                 findings += verify.findings(hidden / USER_DATA)
                 if not findings:
@@ -391,10 +397,3 @@ def _profile_of(name: str) -> str:
     """Return whose workspace a directory of this name is, also while it is hidden."""
     plain = name.removeprefix(NEW).removeprefix(removal.GONE).partition(".")[0]
     return plain.rpartition("-")[0]
-
-
-def _changed(data: Path, source: Path | None) -> list[str]:
-    """Say what in a copy of a profile's own data is not what was saved, the first few of it."""
-    changed = manifest.differences(data, source=source) or []
-    more = [f"and {len(changed) - _SHOWN} more"] if len(changed) > _SHOWN else []
-    return [*map(str, changed[:_SHOWN]), *more]

@@ -67,6 +67,7 @@ SHOWN: dict[str, tuple[str, tuple[str, ...]]] = {
     "gc": ("gc", ("--dry-run",)),
     "config show": ("config-show", ()),
     "config failures": ("config-failures", ()),
+    "config check": ("config-check", ("launch.json", "named", EVIL)),
     "profile create": ("profile-change", ("fresh", "--platform", "telegram")),
     "profile activate": ("profile-change", ("named",)),
     "profile deactivate": ("profile-change", ()),
@@ -117,6 +118,8 @@ def here(tmp_path, monkeypatch) -> Iterator[list[str]]:
     monkeypatch.setenv("OSTLER_BROWSER", f"/nowhere/{EVIL}")
     monkeypatch.setenv(f"OSTLER_{EVIL}", "x")
     (tmp_path / "evil.py").write_text(FLOW, "utf-8")
+    launch = {"batchSize": EVIL, EVIL: EVIL, "cleanupOnFailure": False}
+    (tmp_path / "launch.json").write_text(json.dumps(launch), "utf-8")
     (tmp_path / f"ev{EVIL}il.py").write_text("from workers.steps import Flow\nraise ValueError('\x1b[31m')\n", "utf-8")
     session = SessionState(
         profile_id="anna",

@@ -17,6 +17,7 @@ from core.cli.config_failures import ShownPolicies
 from core.cli.flow_check import FlowReport
 from core.control.port import RunView
 from core.domain import events, failure
+from core.domain import launch_configuration as launch
 from core.domain.lifecycle import JOB, as_mermaid
 from core.domain.messages import FlowDescription
 from core.domain.model import JobState
@@ -25,6 +26,7 @@ from core.domain.policy import POLICIES as POLICY
 from core.domain.policy import Cost
 from core.domain.retry import RetryPolicy
 from core.domain.session import Identity, SessionState
+from core.domain.validation_result import MEANINGS, ValidationResult
 from core.profiles.difference import ProfileDifference
 from core.profiles.inspection import ProfileSize
 from core.profiles.losses import RecoveryReport
@@ -39,8 +41,10 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 README = CHECKOUT / "README.md"
 EVENTS = CHECKOUT / "docs" / "events.md"
 FAILURES = CHECKOUT / "docs" / "failures.md"
+LAUNCH = CHECKOUT / "docs" / "launch-configuration.md"
 SCHEMAS = {
     "ctl": RunView,
+    "config-check": ValidationResult[launch.LaunchConfiguration],
     "config-failures": ShownPolicies,
     "config-show": ConfigReport,
     "explain": Explanation,
@@ -70,6 +74,8 @@ BEGIN = "<!-- job states: made by `make docs` from core/domain/lifecycle.py -->"
 END = "<!-- end of job states -->"
 CODES = ("<!-- codes: made by `make docs` from core/domain/failure.py -->", "<!-- end of codes -->")
 POLICIES = ("<!-- policies: made by `make docs` from core/domain/policy.py -->", "<!-- end of policies -->")
+FIELDS = ("<!-- fields: made by `make docs` from core/domain/launch_configuration.py -->", "<!-- end of fields -->")
+ISSUES = ("<!-- issues: made by `make docs` from core/domain/validation_result.py -->", "<!-- end of issues -->")
 _HEAD = """\
 # Events
 
@@ -150,6 +156,32 @@ def policy_table() -> str:
     return "\n".join([*head, *rows])
 
 
+def with_launch(page: str) -> str:
+    """Return ``docs/launch-configuration.md`` with the two tables of now between their markers."""
+    return _between(_between(page, *FIELDS, field_table()), *ISSUES, issue_table())
+
+
+def field_table() -> str:
+    """Return the table of what a launch configuration may say."""
+    rows = []
+    groups = launch.fields_of(launch.SystemConfiguration).values()
+    named = [("", launch.LaunchConfiguration), *((f"{launch.SYSTEM}.{group.camel}.", group.type) for group in groups)]
+    for path, struct in named:
+        for field in launch.fields_of(struct).values():
+            if field.name == launch.SYSTEM:
+                continue
+            limits = "`true` or `false`" if field.type is bool else f"{field.least:,.15g} to {field.most:,.15g}"
+            default = "as set" if field.default is None else f"`{field.default}`".lower()
+            rows.append(f"| `{path}{field.camel}` | {limits} | {field.unit or '-'} | {default} | {field.says} |")
+    return "\n".join(["| field | takes | unit | default | is |", "| --- " * 5 + "|", *rows])
+
+
+def issue_table() -> str:
+    """Return the table of codes of issues."""
+    rows = [f"| `{code}` | {meaning} |" for code, meaning in MEANINGS.items()]
+    return "\n".join(["| code | means |", "| --- | --- |", *rows])
+
+
 def _between(text: str, begin: str, end: str, made: str) -> str:
     before, marker, rest = text.partition(begin)
     _, closing, after = rest.partition(end)
@@ -179,6 +211,7 @@ def main() -> None:
     README.write_text(with_diagram(README.read_text("utf-8")), "utf-8")
     EVENTS.write_text(event_table(), "utf-8")
     FAILURES.write_text(with_failures(FAILURES.read_text("utf-8")), "utf-8")
+    LAUNCH.write_text(with_launch(LAUNCH.read_text("utf-8")), "utf-8")
     FEED_SCHEMA.write_text(feed_schema_text(), "utf-8")
     for name in SCHEMAS:
         schema_file(name).parent.mkdir(exist_ok=True)
