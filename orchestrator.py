@@ -38,6 +38,7 @@ from core.errors import BadInput, HolderAlive, OstlerError, Problem
 from core.events.fan_out import FanOut
 from core.events.history import JsonlHistory
 from core.events.jsonl import JsonlSink
+from core.events.spool import EventSpool
 from core.process.child import LaunchPlan, SubprocessLauncher
 from core.process.command import CommandFeed
 from core.process.describe import FlowInspector
@@ -228,6 +229,7 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
             nonce=lambda: uuid.uuid4().hex,
             follower=follower,
             commands=ControlSocket(chosen.state_dir),
+            left=EventSpool(chosen.state_dir),
             meter=SystemMeter(chosen.state_dir) if chosen.admission == "on" else None,
         )
         return anyio.run(Dispatcher(ports, dispatch_settings(chosen, watch=options.watch), Stop()).run, number)

@@ -14,7 +14,7 @@ from core.dispatch.attempt import AttemptLimits
 from core.domain.admission import AdmissionPolicy
 from core.domain.messages import WorkerSettings
 from core.domain.retry import RetryPolicy
-from core.events.port import EventHistory, EventSink
+from core.events.port import EventHistory, EventSink, LeftEvents
 from core.process.port import HostMeter, Launcher, Reaper
 from core.profiles.port import ProfileLocks
 from core.queue.port import JobQueue, Reconciled
@@ -82,3 +82,4 @@ class Ports:
     follower: FeedFollower | None = None
     commands: Commands | None = None
     meter: HostMeter | None = None
+    left: LeftEvents | None = None

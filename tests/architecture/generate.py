@@ -30,6 +30,8 @@ from core.domain.validation_result import MEANINGS, ValidationResult
 from core.profiles.difference import ProfileDifference
 from core.profiles.inspection import ProfileSize
 from core.profiles.losses import RecoveryReport
+from core.profiles.updating import BatchResult
+from core.profiles.usage import MemoryMetrics
 from core.queue.feed_schema import feed_schema_text
 from core.upkeep.collection import Collection
 from core.upkeep.explanation import Explanation
@@ -58,8 +60,10 @@ SCHEMAS = {
     "profile-diff": ProfileDifference,
     "profile-list": profile_shown.ShownProfiles,
     "profile-recover": RecoveryReport,
+    "profile-set": BatchResult,
     "profile-size": ProfileSize,
     "profile-status": profile_shown.ShownProfile,
+    "profile-usage": MemoryMetrics,
     "queue-add": queue_shown.ShownAdded,
     "queue-change": queue_shown.ShownChange,
     "queue-list": queue_shown.ShownJobs,
