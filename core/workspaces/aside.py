@@ -33,7 +33,7 @@ def put(workspace: Path, profile_id: str, state_dir: Path) -> str | None:
     if signs is not None:
         raise HolderAlive(f"the workspace {workspace.name}", f"a browser ({signs})")
     clone.prune(data, lambda path: removal.tree(path, workspace.parent))
-    kept = state_dir / "artifacts" / profile_id / f"{ASIDE}{workspace.name.rpartition('-')[2]}"
+    kept = state_dir / "artifacts" / profile_id / f"{ASIDE}{workspace.name.rpartition('-')[2]}" / data.name
     durable.ensure_directory(kept.parent)
     data.rename(kept)
     durable.sync_directory(kept.parent)

@@ -103,7 +103,7 @@ class MemoryWorkspaces:
     def put_aside(self, profile_id: str) -> str | None:
         """Keep the newest workspace of a profile as evidence; see the port."""
         for workspace in self._of_profile(profile_id)[:1]:
-            path = f"artifacts/{profile_id}/{ASIDE}{workspace.fence}"
+            path = f"artifacts/{profile_id}/{ASIDE}{workspace.fence}/user-data"
             self.aside[path] = self._content(workspace)
             self.discard(workspace)
             return path

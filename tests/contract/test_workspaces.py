@@ -238,7 +238,7 @@ def test_what_is_put_aside_is_evidence_and_nobodys_workspace(store):
     workspace = store.workspaces.acquire("anna", 3, template=store.template("t"))
     store.write(workspace, "as it failed")
     kept = store.workspaces.put_aside("anna")
-    assert kept == "artifacts/anna/SENSITIVE-workspace-3"
+    assert kept == "artifacts/anna/SENSITIVE-workspace-3/user-data"
     assert store.workspaces.discard_profile("anna") == 0
     assert store.workspaces.sweep(lambda _: False) == []
     assert store.workspaces.acquire("anna", 4, template=None).receipt.source == "empty"

@@ -533,7 +533,7 @@ async def test_the_copy_of_a_job_that_failed_is_kept_where_that_is_wanted(keep: 
     bench.add("bad", "good")
     assert await bench.run() is ExitCode.FAILED
     told = [(event.profile_id, event.attempt, event.step, event.files) for event in bench.seen(events.ArtifactsKept)]
-    path = "artifacts/bad/SENSITIVE-workspace-1"
+    path = "artifacts/bad/SENSITIVE-workspace-1/user-data"
     assert told == ([("bad", 2, "a", (path,))] if keep else [])
     assert all(event.sensitive and event.why == "keep_failed" for event in bench.seen(events.ArtifactsKept))
     assert list(bench.workspaces.aside) == ([path] if keep else [])
