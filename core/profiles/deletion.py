@@ -1,6 +1,7 @@
 """Removes a profile: its directory disappears at once, under another name; what belongs to it is removed after that.
 
-Downloads and evidence of its runs stay: they are results, and ``ostler gc`` looks after them.
+Downloads and evidence of its runs stay: they are results, and ``ostler gc`` looks after them. Working copies that were kept as
+evidence go: the account's logins are in them.
 """
 
 from __future__ import annotations
