@@ -39,7 +39,6 @@ class FeedFollower(Protocol):
 
 class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of a run, in seconds where they are durations. ``batch_size`` None: jobs start one by one.
-    ``keep_failed``: working copies of jobs that failed are put aside, not removed.
     ``max_parked``: browsers that stay open for a person, beyond the slots; ``wait_parked``: for how long, once nothing else is
     left.
     """
@@ -54,6 +53,7 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     batch_size: int | None = None
     batch_delay: float = 2.0
     keep_failed: bool = False
+    """Whether the working copies of jobs that failed are put aside, not removed."""
     admission: AdmissionPolicy = AdmissionPolicy()
     max_parked: int = 0
     wait_parked: float = 0.0
@@ -79,7 +79,7 @@ class Ports:
     history: EventHistory
     clock: Clock
     nonce: Callable[[], str]
+    left: LeftEvents | None = None
     follower: FeedFollower | None = None
     commands: Commands | None = None
     meter: HostMeter | None = None
-    left: LeftEvents | None = None

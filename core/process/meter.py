@@ -145,29 +145,14 @@ def _left_in(group: Path) -> int | None:
     return limit - max(used - droppable, 0)
 
 
-def memory_of_trees(pids: Iterable[int], proc: Path = Path("/proc")) -> dict[int, int]:
-    """Return the memory in bytes of processes with all that is below them, shared memory by share.
-
-    Left out are those that are gone, and all where the host does not tell. Reading it takes about a millisecond a process.
-    """
-    table = read_table() if LINUX else {}
-    trees = {pid: _below(table, pid) for pid in pids if pid in table}
-    return {pid: sum(_memory(proc, one) for one in tree) for pid, tree in trees.items()}
-
-
-def _memory(proc: Path, pid: int) -> int:
-    """Return a process's share of memory in bytes; 0 if it is gone, or not ours to look at."""
-    return _of_meminfo(_read(proc / str(pid) / "smaps_rollup"), "Pss") or 0
-
-
 def _tree(table: Mapping[int, Entry], stamp: ProcessStamp) -> list[int]:
     """Return the worker and its descendants; nothing if its number belongs to another process by now."""
     top = table.get(stamp.pid)
-    return [] if top is None or top.started != stamp.started else _below(table, stamp.pid)
+    return [] if top is None or top.started != stamp.started else _descendants(table, stamp.pid)
 
 
-def _below(table: Mapping[int, Entry], top: int) -> list[int]:
-    """Return a process and its descendants."""
+def _descendants(table: Mapping[int, Entry], top: int) -> list[int]:
+    """Return a process and all that comes from it."""
     children: dict[int, list[int]] = {}
     for entry in table.values():
         children.setdefault(entry.parent, []).append(entry.pid)
@@ -217,3 +202,18 @@ def _read(path: Path) -> str:
         return path.read_text("utf-8", "replace")
     except OSError:
         return ""
+
+
+def memory_of_trees(pids: Iterable[int], proc: Path = Path("/proc")) -> dict[int, int]:
+    """Return the memory in bytes of processes with all that is below them, shared memory by share.
+
+    Left out are those that are gone, and all where the host does not tell. Reading it takes about a millisecond a process.
+    """
+    table = read_table() if LINUX else {}
+    trees = {pid: _descendants(table, pid) for pid in pids if pid in table}
+    return {pid: sum(_memory(proc, one) for one in tree) for pid, tree in trees.items()}
+
+
+def _memory(proc: Path, pid: int) -> int:
+    """Return a process's share of memory in bytes; 0 if it is gone, or not ours to look at."""
+    return _of_meminfo(_read(proc / str(pid) / "smaps_rollup"), "Pss") or 0

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import msgspec
 
+import core.domain.launch_configuration as launch
 from core.cli import profile_archive_shown, profile_shown, queue_shown
 from core.cli.config import ConfigReport
 from core.cli.config_failures import ShownPolicies
 from core.cli.flow_check import FlowReport
 from core.control.port import RunView
 from core.domain import events, failure
-from core.domain import launch_configuration as launch
 from core.domain.lifecycle import JOB, as_mermaid
 from core.domain.messages import FlowDescription
 from core.domain.model import JobState
@@ -43,7 +43,6 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 README = CHECKOUT / "README.md"
 EVENTS = CHECKOUT / "docs" / "events.md"
 FAILURES = CHECKOUT / "docs" / "failures.md"
-LAUNCH = CHECKOUT / "docs" / "launch-configuration.md"
 SCHEMAS = {
     "ctl": RunView,
     "config-check": ValidationResult[launch.LaunchConfiguration],
@@ -73,13 +72,14 @@ SCHEMAS = {
     "status": Status,
 }
 """What commands print with `--json`: name of the file in docs/schemas → type."""
+LAUNCH_PAGE = CHECKOUT / "docs" / "launch-configuration.md"
+FIELDS = ("<!-- fields: made by `make docs` from core/domain/launch_configuration.py -->", "<!-- end of fields -->")
+ISSUES = ("<!-- issues: made by `make docs` from core/domain/validation_result.py -->", "<!-- end of issues -->")
 FEED_SCHEMA = CHECKOUT / "docs" / "schemas" / "queue.schema.json"
 BEGIN = "<!-- job states: made by `make docs` from core/domain/lifecycle.py -->"
 END = "<!-- end of job states -->"
 CODES = ("<!-- codes: made by `make docs` from core/domain/failure.py -->", "<!-- end of codes -->")
 POLICIES = ("<!-- policies: made by `make docs` from core/domain/policy.py -->", "<!-- end of policies -->")
-FIELDS = ("<!-- fields: made by `make docs` from core/domain/launch_configuration.py -->", "<!-- end of fields -->")
-ISSUES = ("<!-- issues: made by `make docs` from core/domain/validation_result.py -->", "<!-- end of issues -->")
 _HEAD = """\
 # Events
 
@@ -215,7 +215,7 @@ def main() -> None:
     README.write_text(with_diagram(README.read_text("utf-8")), "utf-8")
     EVENTS.write_text(event_table(), "utf-8")
     FAILURES.write_text(with_failures(FAILURES.read_text("utf-8")), "utf-8")
-    LAUNCH.write_text(with_launch(LAUNCH.read_text("utf-8")), "utf-8")
+    LAUNCH_PAGE.write_text(with_launch(LAUNCH_PAGE.read_text("utf-8")), "utf-8")
     FEED_SCHEMA.write_text(feed_schema_text(), "utf-8")
     for name in SCHEMAS:
         schema_file(name).parent.mkdir(exist_ok=True)
