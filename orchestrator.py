@@ -38,6 +38,7 @@ from core.errors import BadInput, HolderAlive, OstlerError, Problem
 from core.events.fan_out import FanOut
 from core.events.history import JsonlHistory
 from core.events.jsonl import JsonlSink
+from core.events.spool import EventSpool
 from core.process.child import LaunchPlan, SubprocessLauncher
 from core.process.command import CommandFeed
 from core.process.describe import FlowInspector
@@ -55,6 +56,7 @@ from core.queue.intake import FileFollower, Intake, signature
 from core.queue.open import SourceKind, open_named, open_queue, open_source
 from core.queue.remote import FETCH_LIMIT, MAX_FETCHED, RemoteFollower, RemoteReader
 from core.redaction import Redactor
+from core.settings_launch import read_launch_file
 from core.state.orchestrator_lock import OrchestratorLock
 from core.state.sessions import FileSessionStore
 from core.text import visible
@@ -80,11 +82,12 @@ def dispatch_settings(chosen: Settings, *, watch: bool) -> DispatchSettings:
     """Return the dispatcher's share of the settings."""
     worker = WorkerSettings(
         state_dir=str(chosen.state_dir), log_dir=str(chosen.log_dir), browser=chosen.browser, headed=chosen.headed,
-        sandbox=chosen.sandbox, action_timeout=chosen.action_timeout, screenshots=chosen.screenshots,
+        sandbox=chosen.sandbox, action_timeout=chosen.action_timeout, launch_timeout=chosen.browser_timeout, screenshots=chosen.screenshots,
         trace=chosen.trace, park=chosen.parking > 0,
     )  # fmt: skip
     limits = AttemptLimits(start=chosen.start_timeout, progress=chosen.progress_timeout, hard=chosen.timeout)
     return DispatchSettings(
+        keep_failed=chosen.keep_failed,
         max_concurrent=chosen.slots, admission=chosen.admission_policy, max_preparing=chosen.preparing, gate_interval=chosen.gate_interval,
         batch_size=chosen.batch_size, batch_delay=chosen.batch_delay, max_parked=chosen.parking, wait_parked=chosen.wait_parked, stop_grace=chosen.stop_grace, limits=limits, retry=chosen.retry, worker=worker, watch=watch,
     )  # fmt: skip
@@ -227,6 +230,7 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
             nonce=lambda: uuid.uuid4().hex,
             follower=follower,
             commands=ControlSocket(chosen.state_dir),
+            left=EventSpool(chosen.state_dir),
             meter=SystemMeter(chosen.state_dir) if chosen.admission == "on" else None,
         )
         return anyio.run(Dispatcher(ports, dispatch_settings(chosen, watch=options.watch), Stop()).run, number)
@@ -245,8 +249,9 @@ def main(argv: Sequence[str]) -> int:
     flags = {name: getattr(options, name, None) for name in settings.Settings.__struct_fields__}
     try:
         flags["max_attempts"] = attempts_asked(options)
-        resolved = settings.resolve(flags, os.environ, cwd=Path.cwd())
-        for line in settings.unknown_variables(os.environ):
+        launch = None if options.launch_config is None else read_launch_file(options.launch_config, cwd=Path.cwd())
+        resolved = settings.resolve(flags, os.environ, cwd=Path.cwd(), launch=launch)
+        for line in (*settings.unknown_variables(os.environ), *(() if launch is None else launch.warnings)):
             _say(line)
         return run(options, resolved)
     except BadInput as exc:

@@ -335,6 +335,7 @@ async def _attempt_by_hand(args: argparse.Namespace, chosen: settings.Settings) 
         headed=chosen.headed or args.keep_open or args.inspect,
         sandbox=chosen.sandbox,
         action_timeout=chosen.action_timeout,
+        launch_timeout=chosen.browser_timeout,
         screenshots=chosen.screenshots,
         trace=chosen.trace,
         from_step=args.from_step,

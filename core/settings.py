@@ -1,6 +1,6 @@
 """The one frozen ``Settings``, built once in a shell and passed on explicitly.
 
-Sources, strongest first: command line, ``OSTLER_…`` environment, ``ostler.toml`` beside the checkout's ``README.md`` (or the
+Sources, strongest first: command line, a launch configuration, ``OSTLER_…`` environment, ``ostler.toml`` beside the checkout's ``README.md`` (or the
 file ``OSTLER_CONFIG`` names), defaults. ``os.environ`` is read nowhere else.
 """
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from core.settings_launch import LaunchFile
+
 __all__ = [
     "CHECKOUT",
     "Origin",
@@ -42,10 +44,10 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         kind: of which source.
-        where: the flag, the variable, or file and line; empty for a default.
+        where: the flag, the variable, file and line, or file and field; empty for a default.
     """
 
-    kind: Literal["flag", "environment", "file", "default"]
+    kind: Literal["flag", "launch", "environment", "file", "default"]
     where: str = ""
 
 
@@ -62,7 +64,7 @@ class _Given(NamedTuple):
 
     name: str
     raw: Any
-    kind: Literal["flag", "environment", "file"]
+    kind: Literal["flag", "launch", "environment", "file"]
     place: str
     base: Path
 
@@ -87,13 +89,16 @@ def load(flags: Mapping[str, Any], env: Mapping[str, str], *, cwd: Path) -> Sett
     return resolve(flags, env, cwd=cwd).settings
 
 
-def resolve(flags: Mapping[str, Any], env: Mapping[str, str], *, cwd: Path) -> Resolved:
+def resolve(
+    flags: Mapping[str, Any], env: Mapping[str, str], *, cwd: Path, launch: LaunchFile | None = None
+) -> Resolved:
     """Return the settings and where they come from.
 
     Args:
         flags: what the command line gave, by field name; None for not given.
         env: the environment.
         cwd: what relative paths of flags and variables start from; those of a file start from its directory.
+        launch: what a launch configuration asks for.
 
     Raises:
         BadInput: one problem for each value that is wrong, wherever it stands.
@@ -105,6 +110,11 @@ def resolve(flags: Mapping[str, Any], env: Mapping[str, str], *, cwd: Path) -> R
     given += [
         _Given(name, env[variable(name)], "environment", variable(name), cwd) for name in known if variable(name) in env
     ]
+    if launch is not None:
+        given += [
+            _Given(name, one.value, "launch", f"{launch.place} {one.field}", cwd)
+            for name, one in launch.settings.items()
+        ]
     given += [_Given(name, raw, "flag", flag(name), cwd) for name, raw in flags.items() if raw is not None]
     values: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
@@ -113,7 +123,7 @@ def resolve(flags: Mapping[str, Any], env: Mapping[str, str], *, cwd: Path) -> R
         value = (
             unknown_failure(one.name, one.raw) or _unknown(one.name, known, one.raw)
             if rule is None
-            else convert(rule, one.raw, one.base, is_text=one.kind != "file")
+            else convert(rule, one.raw, one.base, is_text=one.kind in ("environment", "flag"))
         )
         if isinstance(value, Wrong):
             problems.append(_problem(one, value, file))

@@ -36,6 +36,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         max_preparing: attempts that prepare at the same time (start, copy, verify); None: two for each core.
         batch_size: jobs that are prepared together and then launched one by one, 1 to 1000; None: one by one.
         batch_delay: seconds between the last launch of a batch and the next batch.
+        keep_failed: keep the working copy of a job that failed, with the evidence of its last attempt; it holds logins.
         wait_parked: seconds a person is waited for, with the browser open, once nothing else is left to do.
         max_parked: browsers that stay open for a person, beyond ``max_concurrent``; None: as many as that, if anybody is waited
             for at all.
@@ -46,6 +47,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         progress_timeout: least time without progress after which an attempt is stopped.
         timeout: hard limit of one attempt.
         stop_grace: time between asking a worker to end and killing its tree.
+        browser_timeout: time that starting a browser, and connecting to it, may take.
         start_timeout: time a worker has from its spawn to ``Ready``.
         describe_timeout: time that loading a flow may take.
         watch_interval: seconds between two looks at a queue that a server or a command gives.
@@ -79,12 +81,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     memory_reserve_bytes: int = AdmissionPolicy().memory_reserve
     disk_reserve_bytes: int = AdmissionPolicy().disk_reserve
     cpu_threshold: float = AdmissionPolicy().cpu_threshold
+    keep_failed: bool = False
     wait_parked: float = 0.0
     max_parked: int | None = None
     progress_timeout: float = 30.0
     timeout: float = 1800.0
     stop_grace: float = 10.0
     start_timeout: float = 30.0
+    browser_timeout: float = 30.0
     describe_timeout: float = 20.0
     watch_interval: float = 30.0
     flow: str | None = None
@@ -158,6 +162,7 @@ LEAST: Mapping[str, float] = {
     "progress_timeout": 1,
     "timeout": 1,
     "start_timeout": 1,
+    "browser_timeout": 1,
     "describe_timeout": 1,
     "watch_interval": 1,
     "action_timeout": 0.1,

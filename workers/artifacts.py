@@ -11,6 +11,7 @@ import msgspec
 
 from core import durable
 from core.errors import ArtifactRefused
+from core.workspaces.port import ASIDE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,7 +129,9 @@ class FileArtifacts:
         root = self._state_dir / "artifacts" / of.profile_id
         if self._directory is None:
             durable.ensure_directory(root)
-            self._bytes = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+            self._bytes = sum(
+                path.stat().st_size for path in root.rglob("*") if path.is_file() and not _is_aside(path, root)
+            )
         if size > largest:
             raise ArtifactRefused(f"{size} bytes are more than the {largest} that one file may have")
         if self._files >= MOST_FILES:
@@ -153,6 +156,11 @@ class FileArtifacts:
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._state_dir).as_posix()
+
+
+def _is_aside(path: Path, root: Path) -> bool:
+    """Whether it belongs to a workspace that was put aside, for which there is room of its own."""
+    return path.relative_to(root).parts[0].startswith(ASIDE)
 
 
 def _new_directory(root: Path, name: str) -> Path:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from workers.restore import Held, Restored
     from workers.runner import Ports
 
-_LAUNCH_LIMIT = 90.0
+_LAUNCH_MARGIN = 60.0
 _SNAPSHOT_LIMIT = 600.0
 _KEEP_OPEN_TICK = 10.0
 _SIZES_LIMIT = 1.0
@@ -101,7 +101,7 @@ class Browsing:
     async def _browsers(self, workspace: Workspace, template: Path | None) -> Workspace:
         rebuilt = False
         while True:
-            self._reporter.enter("launch", _LAUNCH_LIMIT)
+            self._reporter.enter("launch", self._run.hello.settings.launch_timeout + _LAUNCH_MARGIN)
             try:
                 pause = await self._one_browser(workspace)
             except _NotOpened as exc:

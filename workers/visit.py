@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from workers.runner import Ports
 
 _CLONE_LIMIT = 600.0
-_LAUNCH_LIMIT = 90.0
+_LAUNCH_MARGIN = 60.0
 _SAVE_LIMIT = 600.0
 
 
@@ -102,7 +102,7 @@ class PersonsVisit(Run):
         self._take_in(held, workspace)
         self._raise_if_stopped()
         watch = LoginWatch(held, self._ports, self._reporter)
-        self._reporter.enter("launch", _LAUNCH_LIMIT)
+        self._reporter.enter("launch", held.hello.settings.launch_timeout + _LAUNCH_MARGIN)
         try:
             async with AsyncExitStack() as stack:
                 browser, workspace = await self._opened(stack, held, workspace, template)
@@ -129,7 +129,7 @@ class PersonsVisit(Run):
         say_workspace(self._reporter, workspace)
         try:
             self._raise_if_stopped()
-            self._reporter.enter("launch", _LAUNCH_LIMIT)
+            self._reporter.enter("launch", held.hello.settings.launch_timeout + _LAUNCH_MARGIN)
             async with AsyncExitStack() as stack:
                 browser = await self._started(stack, held, workspace)
                 self._reporter.send(BrowserStarted(name=browser.name, version=browser.version, pid=browser.pid))

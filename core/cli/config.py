@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from core.cli import config_failures
+from core.cli import config_check, config_failures
 from core.cli.command import add_command
 from core.cli.printing import print_json, say
 from core.domain.failure import Code
@@ -17,6 +17,7 @@ from core.domain.session import is_secret
 from core.redaction import MASK, mask_url
 from core.settings import Origin, located, resolve, rules, unknown_variables, variable
 from core.settings_failures import TABLE
+from core.settings_launch import read_launch_file
 
 if TYPE_CHECKING:
     import argparse
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from core.settings import Resolved, Settings
 
 EPILOG = """\
-A value is taken from the first of these that has it: command line, OSTLER_… variable, ostler.toml (or the file that
+A value is taken from the first of these that has it: command line, launch configuration, OSTLER_… variable, ostler.toml (or the file that
 OSTLER_CONFIG names), default. Of the settings a queue file may have, too (flow, timeout, max_attempts), what a job says
 itself comes before all of these, and what the queue's "defaults" say after them.
 
@@ -41,13 +42,13 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
         name: as in ``ostler.toml``; with a dot, below a table.
         value: in use; null where nothing is set. Secrets are masked.
         origin: of which source it comes.
-        where: the flag, the variable, or file and line; empty for a default.
+        where: the flag, the variable, file and line, or a launch configuration and its field; empty for a default.
         variable: the environment variable that sets it.
     """
 
     name: str
     value: str | int | float | bool | None
-    origin: Literal["flag", "environment", "file", "default"]
+    origin: Literal["flag", "launch", "environment", "file", "default"]
     where: str
     variable: str
 
@@ -73,7 +74,9 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
     show = add_command(commands, "show", "print each setting and where it comes from; secrets are masked", [])
     show.epilog = EPILOG
     show.add_argument("--json", action="store_true", help="as JSON, as in docs/schemas/config-show.json")
+    show.add_argument("--launch-config", metavar="FILE", help="with what this launch configuration would set")
     show.set_defaults(run=_show)
+    config_check.register(commands)
     config_failures.register(commands)
 
 
@@ -95,7 +98,10 @@ def report(resolved: Resolved, warnings: list[str]) -> ConfigReport:
 
 
 def _show(arguments: argparse.Namespace, _: Settings) -> ExitCode:
-    resolved = resolve({"state_dir": arguments.state_dir, "log_dir": arguments.log_dir}, os.environ, cwd=Path.cwd())
+    cwd, named = Path.cwd(), arguments.launch_config
+    launch = None if named is None else read_launch_file(named, cwd=cwd)
+    given = {"state_dir": arguments.state_dir, "log_dir": arguments.log_dir}
+    resolved = resolve(given, os.environ, cwd=cwd, launch=launch)
     found = report(resolved, unknown_variables(os.environ))
     if arguments.json:
         print_json(found)

@@ -12,11 +12,11 @@ from core.cli.command import add_command
 from core.cli.printing import print_json, say
 from core.cli.profile_archive_shown import ShownArchive, lines_of_export, lines_of_import
 from core.cli.profile_id import add_id
+from core.cli.profiles import manager_of
 from core.domain.outcome import ExitCode
 from core.errors import BrowserError
 from core.input_file import absolute
 from core.profiles.archive_fit import doubts
-from core.profiles.manager import ProfileManager
 
 if TYPE_CHECKING:
     import argparse
@@ -52,7 +52,7 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
 
 def _export(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     target = absolute(arguments.file, Path.cwd())
-    made = ProfileManager(settings.state_dir).export(
+    made = manager_of(settings).export(
         arguments.profile_id, target, with_secrets=arguments.with_secrets, overwrite=arguments.overwrite
     )
     shown = ShownArchive.of_manifest(
@@ -67,7 +67,7 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
 
 def _import(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     path = absolute(arguments.file, Path.cwd())
-    made = ProfileManager(settings.state_dir).import_(path, as_id=arguments.as_id, place=arguments.file)
+    made = manager_of(settings).import_(path, as_id=arguments.as_id, place=arguments.file)
     found = _doubts(made.manifest, settings)
     status = path.stat()
     if made.manifest.with_secrets and stat.S_IMODE(status.st_mode) & 0o077 and os.name != "nt":

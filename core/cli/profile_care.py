@@ -8,9 +8,9 @@ from core.cli.command import add_command
 from core.cli.printing import print_json, say
 from core.cli.profile_id import add_id
 from core.cli.profile_shown import ShownChange, lines_of_recovery
+from core.cli.profiles import manager_of
 from core.domain.outcome import ExitCode
 from core.errors import BadInput, Problem
-from core.profiles.manager import ProfileManager
 from core.profiles.migration import DEFAULT
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _recover(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
         if not arguments.json:
             say(lines_of_recovery(report))
 
-    report = ProfileManager(settings.state_dir).recover(
+    report = manager_of(settings).recover(
         arguments.profile_id,
         arguments.mode,
         keep_login=arguments.keep_login,
@@ -79,7 +79,7 @@ def _recover(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
 def _tag(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     if not arguments.add and not arguments.remove:
         raise BadInput([Problem(place="command line", expected="--add or --remove", found="neither")])
-    manager = ProfileManager(settings.state_dir)
+    manager = manager_of(settings)
     profile_id = manager.chosen(arguments.profile_id)
     tags = manager.tag(profile_id, add=arguments.add, remove=arguments.remove)
     if arguments.json:
@@ -90,7 +90,7 @@ def _tag(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
 
 
 def _migrate(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
-    manager = ProfileManager(settings.state_dir)
+    manager = manager_of(settings)
     if not manager.migrate(arguments.directory, arguments.as_id):
         where = arguments.directory or settings.state_dir
         raise BadInput([Problem(place="DIR", expected="a directory with browser_profile/ in it", found=str(where))])

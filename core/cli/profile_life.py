@@ -10,10 +10,10 @@ from core.cli.printing import print_json, say
 from core.cli.profile_id import add_id
 from core.cli.profile_settings import require_hidden
 from core.cli.profile_shown import ShownChange
+from core.cli.profiles import manager_of
 from core.domain.outcome import ExitCode
 from core.domain.validation import ID_RULE, require_id
 from core.errors import BadInput, Problem
-from core.profiles.manager import ProfileManager
 from core.profiles.platforms import platform_names
 from core.profiles.port import ProfileMetadata
 from core.profiles.settings import Around, assign
@@ -101,7 +101,7 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     typed = [(name, text) for name in _SETTINGS if (text := getattr(arguments, name)) is not None]
     require_hidden(typed)
     chosen = assign(ProfileMetadata(profile_id=profile_id), typed, Around(cwd=Path.cwd(), devices=dict))
-    profile = ProfileManager(settings.state_dir).create(
+    profile = manager_of(settings).create(
         profile_id,
         arguments.platform,
         template=arguments.template,
@@ -114,7 +114,7 @@ def _create(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
 
 
 def _activate(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
-    manager = ProfileManager(settings.state_dir)
+    manager = manager_of(settings)
     before = manager.activate(arguments.profile_id)
     profile = manager.get(arguments.profile_id)
     if before == profile.id:
@@ -125,7 +125,7 @@ def _activate(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
 
 
 def _deactivate(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
-    manager = ProfileManager(settings.state_dir)
+    manager = manager_of(settings)
     before = manager.deactivate(arguments.profile_id)
     profile = None if before is None else manager.get(before)
     text = "no profile was active" if before is None else f"{before} is not active any more"
@@ -134,7 +134,7 @@ def _deactivate(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
 
 def _delete(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     profile_id = arguments.profile_id
-    ProfileManager(settings.state_dir, stop_grace=settings.stop_grace).delete(profile_id, force=arguments.force)
+    manager_of(settings).delete(profile_id, force=arguments.force)
     notes: tuple[str, ...] = ()
     if _is_wanted(settings.state_dir, profile_id):
         notes = (f"jobs of the queue still name it, and make it anew: ostler queue list --profile {profile_id}",)
@@ -142,9 +142,7 @@ def _delete(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
 
 
 def _clone(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
-    profile = ProfileManager(settings.state_dir).clone(
-        arguments.profile_id, arguments.new, with_session=arguments.with_session
-    )
+    profile = manager_of(settings).clone(arguments.profile_id, arguments.new, with_session=arguments.with_session)
     text = f"{profile.id} is a copy of {arguments.profile_id}"
     return _done(arguments, ShownChange(did="cloned", id=profile.id, profile=profile), text)
 
@@ -155,7 +153,7 @@ def _rename(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
         hint = f"wait for them, or cancel them: ostler queue list --profile {profile_id}"
         found = f"jobs of the queue that name {profile_id}"
         raise BadInput([Problem(place="ID", expected="a profile that no job waits for", found=found, hint=hint)])
-    profile: Profile = ProfileManager(settings.state_dir).rename(profile_id, arguments.new)
+    profile: Profile = manager_of(settings).rename(profile_id, arguments.new)
     return _done(
         arguments, ShownChange(did="renamed", id=profile.id, profile=profile), f"{profile_id} is {profile.id} now"
     )

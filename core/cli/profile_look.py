@@ -1,4 +1,4 @@
-"""``ostler profile list|status|size|diff|doctor``: what there is to know of profiles."""
+"""``ostler profile list|status|size|usage|diff|doctor``: what there is to know of profiles."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from core.cli.profile_shown import (
     lines_of_list,
     lines_of_size,
     lines_of_status,
+    lines_of_usage,
 )
 from core.domain.outcome import ExitCode
 from core.profiles.manager import ProfileManager
+from core.profiles.views import STATUSES
 from core.upkeep.finding import CheckUp, Level
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
     """Add the commands to the group."""
     listing = add_command(
         commands, "list", "list profiles: status, platform, login, who works with them",
-        ["profile list", "profile list --corrupted --json"],
+        ["profile list", "profile list --status failed --status in_use", "profile list --corrupted --json"],
     )  # fmt: skip
     which = listing.add_mutually_exclusive_group()
     for name, says in (
@@ -39,6 +41,12 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
         ("corrupted", "those that are damaged"),
     ):
         which.add_argument(f"--{name}", dest="which", action="store_const", const=name, help=says)
+    which.add_argument(
+        "--status",
+        action="append",
+        metavar="STATUS",
+        help=f"those in one of these, given once or more: {', '.join(STATUSES)}",
+    )
     listing.set_defaults(run=_list, which="all")
     status = add_command(
         commands, "status", "say everything about one profile, and what is damaged",
@@ -50,6 +58,11 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
     size = add_command(commands, "size", "say what a profile takes on disk, by part", ["profile size anna"])
     add_id(size)
     size.set_defaults(run=_size)
+    usage = add_command(
+        commands, "usage", "say what all profiles take: on disk, and in memory where somebody works with them",
+        ["profile usage", "profile usage --json"],
+    )  # fmt: skip
+    usage.set_defaults(run=_usage)
     diff = add_command(
         commands, "diff", "say how a profile's browser data differs from its template",
         ["profile diff anna", "profile diff anna --against bert", "profile diff anna --against ~/base"],
@@ -66,7 +79,7 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
         command.add_argument(
             "--deep", action="store_true", help="read all browser data and compare it with what was saved"
         )
-    for command, name in ((listing, "list"), (status, "status"), (size, "size"), (diff, "diff")):
+    for command, name in ((listing, "list"), (status, "status"), (size, "size"), (usage, "usage"), (diff, "diff")):
         command.add_argument("--json", action="store_true", help=f"as JSON (docs/schemas/profile-{name}.json)")
     doctor.add_argument("--json", action="store_true", help="as JSON (docs/schemas/doctor.json)")
 
@@ -74,7 +87,7 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
 def _list(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     manager = ProfileManager(settings.state_dir)
     which: Which = arguments.which
-    found = manager.list(which)
+    found = manager.by_status(*arguments.status) if arguments.status else manager.list(which)
     if arguments.json:
         print_json(ShownProfiles(active=manager.registry.get_active(), profiles=found))
     else:
@@ -98,6 +111,15 @@ def _size(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
         print_json(found)
     else:
         say(lines_of_size(found))
+    return ExitCode.DONE
+
+
+def _usage(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
+    found = ProfileManager(settings.state_dir).get_memory_usage()
+    if arguments.json:
+        print_json(found)
+    else:
+        say(lines_of_usage(found))
     return ExitCode.DONE
 
 

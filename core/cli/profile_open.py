@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.cli.command import add_command
 from core.cli.printing import size
+from core.cli.profiles import manager_of
 from core.domain.messages import BrowserStarted, Hello, Note, Phase, Visit, WorkerSettings
 from core.domain.model import JobSpec
 from core.durable import ensure_directory
@@ -20,7 +21,6 @@ from core.errors import BadInput, HostFailed, Problem, ProfileHeld
 from core.process.child import LaunchPlan, SubprocessLauncher
 from core.process.port import WorkerCommand
 from core.process.signals import on_signal
-from core.profiles.manager import ProfileManager
 from core.profiles.migration import DEFAULT
 from core.profiles.schema import is_start_url
 from core.redaction import Redactor
@@ -70,7 +70,7 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
 def _open(arguments: argparse.Namespace, _: Settings) -> ExitCode:
     flags = {name: getattr(arguments, name) for name in ("state_dir", "log_dir", "browser", "sandbox")}
     settings = load(flags, os.environ, cwd=Path.cwd())
-    manager = ProfileManager(settings.state_dir)
+    manager = manager_of(settings)
     profile_id = manager.chosen(arguments.profile_id)
     url = None if arguments.url is None else _checked(arguments.url)
     if not has_display(os.environ):
@@ -94,6 +94,7 @@ def _open(arguments: argparse.Namespace, _: Settings) -> ExitCode:
         headed=True,
         sandbox=settings.sandbox,
         action_timeout=settings.action_timeout,
+        launch_timeout=settings.browser_timeout,
         # a browser that was used for hours has more to write than one that ran a few steps
         close_timeout=_CLOSE_WITHIN,
         visit=Visit(url=url, save=arguments.save),

@@ -10,19 +10,25 @@ import msgspec
 
 from core.cli.command import add_command
 from core.cli.hidden_value import SOURCES, hidden_value
-from core.cli.printing import columns, say
+from core.cli.printing import columns, print_json, say
 from core.cli.profile_id import add_id
+from core.cli.profile_shown import lines_of_batch
+from core.cli.profiles import manager_of
 from core.domain.outcome import ExitCode
-from core.errors import BadInput, Problem
-from core.profiles.manager import ProfileManager
+from core.errors import BadInput, Problem, StateCorrupt
+from core.profiles.errors import UnknownProfile
 from core.profiles.settings import HEADER, NAMES, Around, assign, is_hidden, shown, unset
+from core.profiles.updating import ProfileUpdate, changed_fields, revision_of
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping
 
+    from core.profiles.manager import ProfileManager
     from core.profiles.port import ProfileMetadata
     from core.settings import Settings
+
+_SEVERAL = "which profile; several with commas between: what becomes of one is nothing to the others"
 
 
 def register(commands: argparse._SubParsersAction[Any]) -> None:
@@ -31,13 +37,14 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
         commands, "set", "set what a profile's browser is in every run",
         [
             "profile set anna locale=de-DE timezone=Europe/Berlin viewport=1280x800",
+            "profile set anna,bert,carl start_url=https://example.org/",
             "profile set anna proxy --from env:PROXY",
             "profile set anna header.Authorization",
         ],
         more=f"Names: {', '.join(NAMES)}, {HEADER}NAME. What is secret (a proxy's password, a header that authorises) is asked "
         f"for: give the name alone.",
     )  # fmt: skip
-    add_id(one, needed=True)
+    add_id(one, needed=True, says=_SEVERAL)
     one.add_argument("assignments", metavar="NAME=VALUE", nargs="+", help="or NAME alone, to be asked for the value")
     one.add_argument(
         "--from", dest="source", metavar="SOURCE", help=f"where the value of one NAME comes from: {SOURCES}"
@@ -47,13 +54,14 @@ def register(commands: argparse._SubParsersAction[Any]) -> None:
         commands, "unset", "let one be as it is where nothing is set",
         ["profile unset anna viewport", "profile unset anna header.X-Client", "profile unset anna extra_headers"],
     )  # fmt: skip
-    add_id(none, needed=True)
+    add_id(none, needed=True, says=_SEVERAL)
     none.add_argument("names", metavar="NAME", nargs="+")
     none.set_defaults(run=_unset)
+    for command in (one, none):
+        command.add_argument("--json", action="store_true", help="as JSON (docs/schemas/profile-set.json)")
 
 
 def _set(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
-    profile_id = arguments.profile_id
     typed = [text.partition("=") for text in arguments.assignments]
     require_hidden([(name, text) for name, equals, text in typed if equals])
     asked = [name for name, equals, _ in typed if not equals]
@@ -63,16 +71,11 @@ def _set(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
         )
     assignments = [(name, text if equals else hidden_value(name, arguments.source)) for name, equals, text in typed]
     around = Around(cwd=Path.cwd(), devices=_devices)
-    changed = _change(settings, profile_id, "ostler profile set", lambda old: assign(old, assignments, around))
-    _say(changed)
-    return ExitCode.DONE
+    return _change(arguments, settings, "ostler profile set", lambda old: assign(old, assignments, around))
 
 
 def _unset(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
-    profile_id = arguments.profile_id
-    changed = _change(settings, profile_id, "ostler profile unset", lambda old: unset(old, arguments.names))
-    _say(changed)
-    return ExitCode.DONE
+    return _change(arguments, settings, "ostler profile unset", lambda old: unset(old, arguments.names))
 
 
 def require_hidden(typed: list[tuple[str, str]]) -> None:
@@ -94,20 +97,41 @@ def require_hidden(typed: list[tuple[str, str]]) -> None:
 
 
 def _change(
-    settings: Settings, profile_id: str, what: str, change: Callable[[ProfileMetadata], ProfileMetadata]
-) -> ProfileMetadata:
-    manager = ProfileManager(settings.state_dir)
+    arguments: argparse.Namespace, settings: Settings, what: str, change: Callable[[ProfileMetadata], ProfileMetadata]
+) -> ExitCode:
+    """Change one profile, as it is then; or several, each as it is now, and say what became of it."""
+    manager = manager_of(settings)
+    ids = dict.fromkeys(arguments.profile_id.split(","))
+    if len(ids) == 1 and not arguments.json:
+
+        def put(metadata: ProfileMetadata) -> None:
+            for name, value in msgspec.structs.asdict(change(metadata)).items():
+                setattr(metadata, name, value)
+
+        _say(manager.change(arguments.profile_id, put, what=what))
+        return ExitCode.DONE
+    found = manager.update_many([_wanted(manager, profile_id, change) for profile_id in ids], what=what)
+    if arguments.json:
+        print_json(found)
+    else:
+        say(lines_of_batch(found))
+    if found.missing:
+        return ExitCode.BAD_INPUT
+    return ExitCode.FAILED if found.conflicts or found.failed else ExitCode.DONE
+
+
+def _wanted(
+    manager: ProfileManager, profile_id: str, change: Callable[[ProfileMetadata], ProfileMetadata]
+) -> ProfileUpdate:
+    """Return an update, based on what is there now; an empty one of what is not there, or cannot be read."""
     manager.validator.validate_id(profile_id)
-    manager.tidy()
-    manager.registry.require(profile_id)
-
-    def put(metadata: ProfileMetadata) -> None:
-        for name, value in msgspec.structs.asdict(change(metadata)).items():
-            setattr(metadata, name, value)
-
-    # under its lock: a run writes at its end what it read at its start
-    with manager.locks.acquire(profile_id, what=what):
-        return manager.metadata.update(profile_id, put)
+    try:
+        seen = manager.metadata.load(profile_id)
+    except (UnknownProfile, StateCorrupt):
+        return ProfileUpdate(profile_id=profile_id, changes={})
+    after = change(seen)
+    changes = {name: getattr(after, name) for name in changed_fields(seen, after)}
+    return ProfileUpdate(profile_id=profile_id, changes=changes, based_on=revision_of(seen))
 
 
 @functools.cache

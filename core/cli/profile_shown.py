@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from core.profiles.inspection import ProfileSize
     from core.profiles.losses import RecoveryReport
     from core.profiles.port import ProfileMetadata
+    from core.profiles.updating import BatchResult
+    from core.profiles.usage import MemoryMetrics
 
 _LISTED = 40
 _LABEL = 18
@@ -134,6 +136,31 @@ def lines_of_size(found: ProfileSize) -> list[str]:
     parts = sorted(found.parts.items(), key=lambda part: -part[1])
     lines = [f"{size(number):>10}  {part}" for part, number in parts if number]
     return [*lines, f"{size(found.bytes):>10}  {found.id}, {found.files} files"]
+
+
+def lines_of_usage(found: MemoryMetrics) -> list[str]:
+    """Return what all profiles take, the largest part first, and who has how much memory."""
+    parts = sorted(found.parts.items(), key=lambda part: -part[1])
+    return [
+        *(f"{size(number):>10}  {part}" for part, number in parts if number),
+        f"{size(found.bytes):>10}  on disk: {found.profiles} profiles, {found.files} files",
+        *(f"{_memory(each.memory):>10}  {each.profile_id}, pid {each.pid} and below" for each in found.live),
+        f"{_memory(found.memory):>10}  in memory: {len(found.live)} in use",
+    ]
+
+
+def _memory(number: int | None) -> str:
+    return "?" if number is None else size(number)
+
+
+def lines_of_batch(found: BatchResult) -> list[str]:
+    """Return what became of each update."""
+    return [
+        *(f"{each.profile_id}: {', '.join(each.fields) or 'nothing'} changed" for each in found.applied),
+        *(f"{each.profile_id}: not changed, somebody else was faster: type it again" for each in found.conflicts),
+        *(f"{profile_id}: not changed, there is no such profile" for profile_id in found.missing),
+        *(f"{each.profile_id}: not changed, {each.reason}" for each in found.failed),
+    ]
 
 
 def lines_of_difference(found: ProfileDifference) -> list[str]:

@@ -41,6 +41,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("queue", nargs="?", help="queue.json, jobs.jsonl, ids.txt, queue.db, http(s)://…, or - for stdin; none: go on")
     add("--queue-command", metavar="CMD", help="the queue is what this command prints; no shell is started")
     add("--max-concurrent", metavar="N", help="browsers at a time (default 5), or auto")
+    add(
+        "--launch-config",
+        metavar="FILE",
+        help="batches, limits, retries as a panel has them (docs/launch-configuration.md)",
+    )
     add("--flow", metavar="FILE", help="flow of jobs that name none")
     add("--again", action="store_true", help="run jobs that have ended once more; committed steps stay done")
     add(
@@ -59,6 +64,12 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--launch-interval", metavar="SECONDS", help="between two browser starts (default: from the cores)")
     add("--batch-size", metavar="N", help="prepare N jobs together, then launch them one by one")
     add("--batch-delay", metavar="SECONDS", help="between two batches (default 2)")
+    add(
+        "--keep-failed",
+        action="store_true",
+        default=None,
+        help="keep the working copy of a job that failed; it holds logins",
+    )
     add("--wait-parked", metavar="SECONDS", help="keep browsers open for a person, and wait so long in the end")
     add("--max-parked", metavar="N", help="how many, beyond --max-concurrent (default: as many)")
     add("--progress-timeout", metavar="SECONDS", help="stop an attempt that makes no progress for so long")

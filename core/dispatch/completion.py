@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from core.domain.retry import Decision
 
 log = structlog.get_logger(__name__)
+_FAILED = frozenset({JobState.FAILED, JobState.QUARANTINED})
 
 
 class Completion:
@@ -65,7 +66,9 @@ class Completion:
         seconds = now - claim.attempt.started_at
         kind = str(type(outcome).__struct_config__.tag)
         job = await self._persist(claim, decision, now=now, seconds=seconds, outcome=kind)
-        await self._blocking.files(self._settle, job, decision.reclone)
+        kept = await self._blocking.files(self._settle, job, decision.reclone)
+        if kept is not None:
+            self._tell_kept(claim, outcome, kept, now=now)
         self._tell(claim, job, outcome, recovered, now=now, seconds=seconds, kind=kind)
         return job
 
@@ -107,12 +110,14 @@ class Completion:
         late = (step for step in announced.flags if step not in announced.committed)
         return tuple(step for step in late if flags.get(announced.flags[step], False))
 
-    def _settle(self, job: JobRecord, reclone: bool) -> None:  # noqa: FBT001 - called in a thread
+    def _settle(self, job: JobRecord, reclone: bool) -> str | None:  # noqa: FBT001 - called in a thread
         """Bring what belongs to the profile in line with the job, if nobody holds it by now.
 
-        Where the next attempt is to start from what was saved last, this one's own copy goes.
+        Where the next attempt is to start from what was saved last, this one's own copy goes. That of a job that failed for good
+        is put aside instead, if that is wanted; returns where it is.
         """
         profile_id = job.spec.profile_id
+        kept: str | None = None
         try:
             with self._ports.locks.hold(profile_id, "orchestrator"):
                 stored = self._ports.sessions.read(profile_id)
@@ -120,6 +125,8 @@ class Completion:
                 if stored is not None and stored.value.status != status:
                     repaired = msgspec.structs.replace(stored.value, status=status)
                     self._ports.sessions.write(repaired, fence=stored.fence)
+                if self._settings.keep_failed and job.state in _FAILED:
+                    kept = self._ports.workspaces.put_aside(profile_id)
                 if reclone or job.state in TERMINAL:
                     self._ports.workspaces.discard_profile(profile_id)
         except ProfileHeld as exc:
@@ -127,6 +134,22 @@ class Completion:
         except OstlerError as exc:
             # the job's end is recorded; the profile is put right by its next run or the sweep at the next start
             log.warning("profile_not_settled", profile_id=profile_id, reason=str(exc))
+        return kept
+
+    def _tell_kept(self, claim: Claim, outcome: Outcome, path: str, *, now: float) -> None:
+        spec = claim.job.spec
+        self._ports.events.emit(
+            events.ArtifactsKept(
+                at=now,
+                profile_id=spec.profile_id,
+                job=spec.id,
+                attempt=claim.attempt.number,
+                step=getattr(outcome, "step", ""),
+                why="keep_failed",
+                files=(path,),
+                sensitive=True,
+            )
+        )
 
     def _tell(
         self,

@@ -140,6 +140,8 @@ class Dispatcher:
                 self._busy += 1
                 tasks.start_soon(self._recover, attempt, announced)
             tasks.start_soon(self._recovery.sweep)
+            if self._ports.left is not None:
+                tasks.start_soon(self._edits.pass_on, self._ports.left)
             if self._ports.follower is not None and self._settings.watch:
                 tasks.start_soon(self._edits.follow, self._ports.follower)
             if self._pressure is not None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from core.dispatch.off_loop import Blocking
     from core.dispatch.ports import DispatchSettings, FeedFollower, Ports
+    from core.events.port import LeftEvents
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +58,13 @@ class Edits:
             if now != seen:
                 seen = now
                 self._changed()
+
+    async def pass_on(self, left: LeftEvents) -> None:
+        """Tell what others left to be told."""
+        while True:
+            for event in await self._blocking.files(left.take):
+                self._ports.events.emit(event)
+            await anyio.sleep(self._settings.notice_interval)
 
     async def follow(self, follower: FeedFollower) -> None:
         """Bring edits of the feed into the queue; a bad one is said and changes nothing."""

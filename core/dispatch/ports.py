@@ -15,7 +15,7 @@ from core.dispatch.off_loop import Blocking
 from core.domain.admission import AdmissionPolicy
 from core.domain.messages import WorkerSettings
 from core.domain.retry import RetryPolicy
-from core.events.port import EventHistory, EventSink
+from core.events.port import EventHistory, EventSink, LeftEvents
 from core.process.port import HostMeter, Launcher, Reaper
 from core.profiles.port import ProfileLocks
 from core.queue.port import JobQueue, Reconciled
@@ -53,6 +53,8 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     worker: WorkerSettings
     batch_size: int | None = None
     batch_delay: float = 2.0
+    keep_failed: bool = False
+    """Whether the working copies of jobs that failed are put aside, not removed."""
     admission: AdmissionPolicy = AdmissionPolicy()
     max_parked: int = 0
     wait_parked: float = 0.0
@@ -78,6 +80,7 @@ class Ports:
     history: EventHistory
     clock: Clock
     nonce: Callable[[], str]
+    left: LeftEvents | None = None
     follower: FeedFollower | None = None
     commands: Commands | None = None
     meter: HostMeter | None = None

@@ -156,7 +156,7 @@ class WorkerNoted(_OfAttempt, frozen=True, kw_only=True, tag="worker_noted"):
 
 class ArtifactsKept(_OfAttempt, frozen=True, kw_only=True, tag="artifacts_kept"):
     """Files for people were kept: paths are relative to the state directory. ``why``: the kind of error, ``trace``, or
-    ``kept by the flow``. ``sensitive``: some of them may show secrets, and nothing could be taken out.
+    ``kept by the flow``, or ``keep_failed``. ``sensitive``: some of them may show secrets, and nothing could be taken out.
     """
 
     step: str
@@ -221,6 +221,19 @@ class JobChanged(_Event, frozen=True, kw_only=True, tag="job_changed"):
     code: str = ""
 
 
+class ProfileChanged(_Event, frozen=True, kw_only=True, tag="profile_changed"):
+    """Somebody, not a run, changed a named profile. ``what``: ``created``, ``updated``, ``renamed``, ``deleted``, ``activated``,
+    ``deactivated`` or ``recovered``. ``before``: its ID before it was renamed. ``fields``: which of its metadata, without their
+    values; ``revision``: what the next update may be based on.
+    """
+
+    profile_id: str
+    what: str
+    before: str = ""
+    fields: tuple[str, ...] = ()
+    revision: str = ""
+
+
 class LimitChanged(_Event, frozen=True, kw_only=True, tag="limit_changed"):
     """How many attempts may run a browser at a time, and why it is another number than before."""
 
@@ -280,6 +293,7 @@ Event = (
     | NetworkUsed
     | AttemptEnded
     | JobChanged
+    | ProfileChanged
     | LimitChanged
     | StartsHeld
     | StartsResumed

@@ -44,6 +44,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
         headed: show the browser.
         sandbox: None for "on, unless the user is root"; True insists, False is an explicit choice.
         action_timeout: seconds; Playwright's own, below every step's.
+        launch_timeout: seconds that starting the browser, and connecting to it, may take.
         close_timeout: seconds a clean close of the browser may take.
         from_step: by hand only: start at this step.
         keep_open: by hand only: leave the browser open at the end, until it is closed.
@@ -61,6 +62,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     headed: bool = False
     sandbox: bool | None = None
     action_timeout: float = 10.0
+    launch_timeout: float = 30.0
     close_timeout: float = 5.0
     from_step: str | None = None
     keep_open: bool = False

@@ -19,6 +19,14 @@ class EventSink(Protocol):
         ...
 
 
+class LeftEvents(Protocol):
+    """Events that others left for the orchestrator to pass on. Laws: each is taken once; ``take`` never raises."""
+
+    def take(self) -> list[Event]:
+        """Return what was left since the last call, the oldest first."""
+        ...
+
+
 class EventHistory(Protocol):
     """Reads back what was announced."""
 

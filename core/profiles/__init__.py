@@ -25,9 +25,13 @@ if TYPE_CHECKING:
     from core.profiles.platforms import SessionHandler, register_platform
     from core.profiles.port import ProfileMetadata
     from core.profiles.registry import ProfileRegistry
+    from core.profiles.updating import BatchResult, ProfileUpdate
+    from core.profiles.usage import MemoryMetrics
     from core.profiles.validator import ProfileValidator
 
 __all__ = [
+    "BatchResult",
+    "MemoryMetrics",
     "Profile",
     "ProfileActiveError",
     "ProfileContext",
@@ -45,12 +49,16 @@ __all__ = [
     "ProfileRegistry",
     "ProfileReport",
     "ProfileSize",
+    "ProfileUpdate",
     "ProfileValidator",
     "RecoveryReport",
     "SessionHandler",
     "register_platform",
 ]
 _PLACES = {
+    "BatchResult": "updating.BatchResult",
+    "MemoryMetrics": "usage.MemoryMetrics",
+    "ProfileUpdate": "updating.ProfileUpdate",
     "Profile": "inspection.Profile",
     "ProfileContext": "inspection.Profile",
     "ProfileReport": "inspection.ProfileReport",

@@ -1,6 +1,7 @@
 """Removes a profile: its directory disappears at once, under another name; what belongs to it is removed after that.
 
-Downloads and evidence of its runs stay: they are results, and ``ostler gc`` looks after them.
+Downloads and evidence of its runs stay: they are results, and ``ostler gc`` looks after them. Working copies that were kept as
+evidence go: the account's logins are in them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from core import durable
 from core.profiles import places
 from core.state.sessions import FileSessionStore
-from core.workspaces import removal
+from core.workspaces import aside, removal
 from core.workspaces.files import FileWorkspaces
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def finish(state_dir: Path, profile_id: str) -> None:
 
 
 def forget(state_dir: Path, profile_id: str) -> None:
-    """Remove the session, bytes of it that were kept aside, and working copies of a profile whose lock the caller holds.
+    """Remove the session, bytes of it that were kept aside, and working copies, those that failed among them, of a profile whose lock the caller holds.
 
     Raises:
         DurableWriteFailed, WorkspaceError: something is left.
@@ -54,3 +55,4 @@ def forget(state_dir: Path, profile_id: str) -> None:
         except OSError as exc:
             raise durable.write_failed(path, exc) from exc
     FileWorkspaces(state_dir).discard_profile(profile_id)
+    aside.forget(profile_id, state_dir)

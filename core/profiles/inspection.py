@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from core.domain.session import SessionState
     from core.profiles.registry import ProfileRegistry
 
 
@@ -117,6 +118,21 @@ def view(
     return Profile(id=profile_id, status=status, problem=problem, holder=holder(profile_id), **fields), metadata
 
 
+def statuses(state_dir: Path, profile: Profile) -> frozenset[str]:
+    """Return all that a profile is: its own status, whether it is in use, and in small letters what its session says."""
+    found = {str(profile.status)} | ({"in_use"} if profile.holder is not None else set())
+    session = _session(state_dir, profile.id)
+    return frozenset(found if session is None else found | {session.status.lower()})
+
+
+def _session(state_dir: Path, profile_id: str) -> SessionState | None:
+    """Return a profile's session; None if it has none that can be read."""
+    sessions = FileSessionStore(state_dir)
+    usable, wrong = sessions.look(profile_id)
+    stored = sessions.read(profile_id) if usable and not wrong else None
+    return None if stored is None else stored.value
+
+
 def report(
     state_dir: Path, profile_id: str, active: str | None, holder: Callable[[str], Holder | None], *, deep: bool
 ) -> ProfileReport:
@@ -130,19 +146,16 @@ def report(
         deep: read all of its browser data and compare it with what was saved.
     """
     profile, metadata = view(state_dir, profile_id, active, holder)
-    session = None
-    usable, wrong = FileSessionStore(state_dir).look(profile_id)
-    if usable and not wrong:
-        session = FileSessionStore(state_dir).read(profile_id)
+    session = _session(state_dir, profile_id)
     return ProfileReport(
         profile=profile,
         directory=str(places.profile(state_dir, profile_id)),
         metadata=metadata,
         findings=tuple(examine(state_dir, profile_id, deep=deep)),
-        session_status=None if session is None else session.value.status,
+        session_status=None if session is None else session.status,
         flags=()
         if session is None
-        else tuple(sorted(flag for flag, holds in session.value.completion_flags.items() if holds)),
+        else tuple(sorted(flag for flag, holds in session.completion_flags.items() if holds)),
         size=size(state_dir, profile_id).bytes,
     )
 

@@ -13,12 +13,21 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from core.errors import BadInput, Problem, ProfileHeld
-from core.profiles import archive_export, archive_import, creation, deletion, losses, places, recovery, renaming
+from core.profiles import (
+    archive_export,
+    archive_import,
+    creation,
+    deletion,
+    losses,
+    places,
+    recovery,
+    renaming,
+)
 from core.profiles import platforms as known
 from core.profiles.archive_export import Home
+from core.profiles.changes import ProfileChanges
 from core.profiles.errors import ProfileInUse
 from core.profiles.intents import Recovery
-from core.profiles.schema import is_tag
 from core.profiles.stopping import stop_holder
 from core.profiles.store import fresh
 from core.profiles.views import ProfileViews
@@ -32,12 +41,11 @@ if TYPE_CHECKING:
     from core.profiles.inspection import Profile
     from core.profiles.intents import Mode
     from core.profiles.losses import RecoveryReport
-    from core.profiles.port import ProfileMetadata
 
 log = structlog.get_logger(__name__)
 
 
-class ProfileManager(ProfileViews):
+class ProfileManager(ProfileChanges):
     """The named profiles of a state directory: everything that ``ProfileViews`` shows, and everything that changes them.
 
     Calls are synchronous, and may come from several threads.
@@ -92,6 +100,7 @@ class ProfileManager(ProfileViews):
                 receipt = creation.fill(staged, metadata, origin)
             _log_receipt(profile_id, receipt)
         log.info("profile_created", profile_id=profile_id, platform=platform)
+        self._tell("created", profile_id)
         return self.get(profile_id)
 
     def clone(self, profile_id: str, new: str, *, with_session: bool = False) -> Profile:
@@ -120,6 +129,7 @@ class ProfileManager(ProfileViews):
                 )
             _log_receipt(new, receipt)
         log.info("profile_cloned", profile_id=new, source=profile_id)
+        self._tell("created", new)
         return self.get(new)
 
     def rename(self, profile_id: str, new: str) -> Profile:
@@ -141,6 +151,7 @@ class ProfileManager(ProfileViews):
             places.clear(places.profile(self._state_dir, new))
             renaming.rename(self._state_dir, metadata, new, self.registry)
         log.info("profile_renamed", profile_id=new, before=profile_id)
+        self._tell("renamed", new, before=profile_id)
         return self.get(new)
 
     def delete(self, profile_id: str, *, force: bool = False) -> None:
@@ -175,6 +186,7 @@ class ProfileManager(ProfileViews):
             self.registry.unregister(profile_id)
             deletion.finish(self._state_dir, profile_id)
         log.info("profile_deleted", profile_id=profile_id)
+        self._tell("deleted", profile_id)
 
     # --- the active one ----------------------------------------------------------------------------------------------
 
@@ -197,6 +209,7 @@ class ProfileManager(ProfileViews):
             self.metadata.load_whole(profile_id)
             before = self.registry.set_active(profile_id)
         log.info("profile_activated", profile_id=profile_id, before=before)
+        self._tell("activated", profile_id)
         return before
 
     def deactivate(self, profile_id: str | None = None) -> str | None:
@@ -216,32 +229,11 @@ class ProfileManager(ProfileViews):
             raise BadInput([Problem(place="ID", expected=expected, found=repr(profile_id))])
         before = self.registry.set_active(None)
         log.info("profile_deactivated", profile_id=before)
+        if before is not None:
+            self._tell("deactivated", before)
         return before
 
     # --- care --------------------------------------------------------------------------------------------------------
-
-    def tag(
-        self, profile_id: str | None = None, *, add: Iterable[str] = (), remove: Iterable[str] = ()
-    ) -> tuple[str, ...]:
-        """Change a profile's tags, also while somebody works with it; return them.
-
-        Raises:
-            UnknownProfile.
-            BadInput: one cannot be a tag.
-            StateCorrupt: its metadata are damaged.
-        """
-        chosen = self.chosen(profile_id)
-        added, removed = list(add), set(remove)
-        for tag in added:
-            if not is_tag(tag):
-                expected = "1 to 32 characters, without spaces and commas"
-                raise BadInput([Problem(place="TAG", expected=expected, found=repr(tag[:64]))])
-        self.registry.require(chosen)
-
-        def change(metadata: ProfileMetadata) -> None:
-            metadata.tags = tuple(tag for tag in dict.fromkeys((*metadata.tags, *added)) if tag not in removed)
-
-        return self.metadata.update(chosen, change).tags
 
     def recover(
         self,
@@ -286,6 +278,7 @@ class ProfileManager(ProfileViews):
             report = recovery.recover(self._state_dir, intent)
         self.registry.settle()
         log.info("profile_recovered", profile_id=chosen, mode=mode, losses=len(report.losses))
+        self._tell("recovered", chosen)
         return report
 
     # --- archives ----------------------------------------------------------------------------------------------------
@@ -317,7 +310,9 @@ class ProfileManager(ProfileViews):
         """
         self.tidy()
         path = Path(source).absolute()
-        return archive_import.import_(self._home(), path, place or str(source), as_id=as_id)
+        made = archive_import.import_(self._home(), path, place or str(source), as_id=as_id)
+        self._tell("created", made.profile_id)
+        return made
 
     def _home(self) -> Home:
         return Home(state_dir=self._state_dir, locks=self.locks, registry=self.registry, clock=self._clock)

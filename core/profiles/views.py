@@ -10,24 +10,33 @@ import msgspec
 import structlog
 
 from core.clock import SystemClock
+from core.domain.events import ProfileChanged
+from core.domain.lifecycle import SESSION_STATUS
 from core.errors import BadInput, DurableWriteFailed, HolderAlive, Problem, TemplateLive, WorkspaceError
-from core.profiles import creation, difference, inspection, legacy, migration, places
+from core.profiles import creation, difference, inspection, legacy, migration, places, usage
 from core.profiles.errors import ProfileTaken
 from core.profiles.lock_manager import PATIENCE, ProfileLockManager
 from core.profiles.metadata import ProfileMetadataHandler
 from core.profiles.migration import DEFAULT
 from core.profiles.registry import ProfileRegistry
 from core.profiles.stopping import GRACE
+from core.profiles.updating import revision_of
 from core.profiles.validator import ProfileValidator
 from core.upkeep.finding import Level
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from core.clock import Clock
+    from core.events.port import EventSink
     from core.profiles.difference import ProfileDifference
     from core.profiles.inspection import Profile, ProfileReport, ProfileSize
+    from core.profiles.usage import MemoryMetrics
     from core.upkeep.finding import Finding
 
 Which = Literal["all", "active", "corrupted"]
+STATUSES = ("active", "inactive", "corrupted", "in_use", *dict.fromkeys(map(str.lower, SESSION_STATUS.values())))
+"""What ``by_status`` takes."""
 log = structlog.get_logger(__name__)
 
 
@@ -39,6 +48,7 @@ class ProfileViews:
         clock: time.
         lock_timeout: seconds that an operation waits for another one.
         stop_grace: seconds that a worker has to close its browser when its profile is deleted.
+        events: told of each change; None: nobody is. ``core.events.spool.EventSpool`` gives them to the orchestrator.
     """
 
     def __init__(
@@ -48,10 +58,12 @@ class ProfileViews:
         clock: Clock | None = None,
         lock_timeout: float = PATIENCE,
         stop_grace: float = GRACE,
+        events: EventSink | None = None,
     ) -> None:
         self._state_dir = (_default_state_dir() if state_dir is None else Path(state_dir)).resolve()
         self._clock = clock or SystemClock()
         self._grace = stop_grace
+        self._events = events
         self.locks = ProfileLockManager(self._state_dir, self._clock, timeout=lock_timeout)
         self.registry = ProfileRegistry(self._state_dir, self._clock, self.locks)
         self.metadata = ProfileMetadataHandler(self._state_dir)
@@ -81,6 +93,37 @@ class ProfileViews:
             if which in ("all", found.status):
                 shown.append(found)
         return tuple(shown)
+
+    def by_status(self, *statuses: str) -> tuple[Profile, ...]:
+        """Return the profiles that are in one of these, sorted by ID.
+
+        Args:
+            statuses: of the profile (``active``, ``inactive``, ``corrupted``, ``in_use``), or of what ran last with it, in small
+                letters: ``SESSION_STATUS`` of ``core.domain.lifecycle``. A profile that never ran is in none of these.
+
+        Raises:
+            BadInput: there is no such status.
+        """
+        unknown = [status for status in statuses if status not in STATUSES]
+        if unknown:
+            expected = f"one of {', '.join(STATUSES)}"
+            raise BadInput([Problem(place="status", expected=expected, found=repr(one[:64])) for one in unknown])
+        wanted = frozenset(statuses)
+        return tuple(each for each in self.list() if wanted & inspection.statuses(self._state_dir, each))
+
+    def get_memory_usage(self) -> MemoryMetrics:
+        """Return what all profiles take on disk, and those in use of memory. It looks at every file once."""
+        return usage.memory_usage(self._state_dir, self.locks.holder)
+
+    def revision(self, profile_id: str) -> str:
+        """Return what an update of a profile can be based on.
+
+        Raises:
+            UnknownProfile.
+            StateCorrupt: its metadata are damaged.
+        """
+        self.registry.require(profile_id)
+        return revision_of(self.metadata.load(profile_id))
 
     def get(self, profile_id: str) -> Profile:
         """Return one profile.
@@ -185,6 +228,22 @@ class ProfileViews:
             return  # somebody is at it
         except (DurableWriteFailed, WorkspaceError) as exc:
             log.warning("not_tidied", reason=str(exc))
+
+    def cleanup(self) -> None:
+        """Remove what killed operations and holders left: what every start of a run begins with."""
+        self.tidy(stale=True)
+
+    get_profiles_by_status = by_status
+
+    def _tell(
+        self, what: str, profile_id: str, *, before: str = "", fields: Sequence[str] = (), revision: str = ""
+    ) -> None:
+        if self._events is not None:
+            self._events.emit(
+                ProfileChanged(
+                    at=self._clock.now(), profile_id=profile_id, what=what, before=before, fields=tuple(fields), revision=revision,
+                )
+            )  # fmt: skip
 
     def _report(self, profile_id: str, *, deep: bool) -> ProfileReport:
         active = self.registry.get_active()

@@ -45,6 +45,7 @@ from core.workspaces import (
     verify,
 )
 from core.workspaces import version as versions
+from core.workspaces.aside import put
 from core.workspaces.marker import Marker
 from core.workspaces.places import NEW, USER_DATA
 from core.workspaces.port import Receipt, Workspace
@@ -57,7 +58,6 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 BROWSER_PROFILE = "browser_profile"
-_SHOWN = 5
 log = structlog.get_logger(__name__)
 
 
@@ -220,6 +220,12 @@ class FileWorkspaces:
             removal.workspace(path, self._root)
         return len(paths)
 
+    @_of_host
+    def put_aside(self, profile_id: str) -> str | None:
+        """Keep the newest workspace of a profile as evidence; see the port."""
+        paths = listing.visible(self._root, profile_id)
+        return put(paths[0], profile_id, self._state_dir) if paths else None
+
     def sweep(self, is_wanted: Callable[[str], bool]) -> list[str]:
         """Remove what crashes left; see the port. Return names of what was removed."""
         removed = sweeping.sweep(self._root, is_wanted, self._hold)
@@ -292,7 +298,7 @@ class FileWorkspaces:
                 marker.write(hidden, made)
                 receipt = self._fill(hidden / USER_DATA, source, kind)
                 made = made.after(WorkspaceEvent.CLONED)
-                findings = _changed(hidden / USER_DATA, source) if kind == "profile" else []
+                findings = manifest.first_differences(hidden / USER_DATA, source) if kind == "profile" else []
                 clone.forget_crash(hidden / USER_DATA)
                 findings += verify.findings(hidden / USER_DATA)
                 if not findings:
@@ -379,10 +385,3 @@ class FileWorkspaces:
 
     def _remove_in_profile(self, profile_id: str) -> Callable[[Path], None]:
         return functools.partial(removal.tree, root=self._profiles / profile_id)
-
-
-def _changed(data: Path, source: Path | None) -> list[str]:
-    """Say what in a copy of a profile's own data is not what was saved, the first few of it."""
-    changed = manifest.differences(data, source=source) or []
-    more = [f"and {len(changed) - _SHOWN} more"] if len(changed) > _SHOWN else []
-    return [*map(str, changed[:_SHOWN]), *more]

@@ -25,6 +25,7 @@ from core.workspaces import skip
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_SHOWN = 5
 NAME = ".ostler-manifest.json"
 
 
@@ -109,6 +110,13 @@ def differences(user_data_dir: Path, *, deep: bool = False, source: Path | None 
         return None
     found = _compared(entries, user_data_dir, deep=deep)
     return sorted(found, key=lambda difference: difference.path)
+
+
+def first_differences(copy: Path, source: Path | None) -> list[str]:
+    """Say what in a copy of a profile's own data is not what was saved, the first few of it."""
+    found = differences(copy, source=source) or []
+    more = [f"and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else []
+    return [*map(str, found[:_SHOWN]), *more]
 
 
 def _compared(entries: _Entries, root: Path, *, deep: bool) -> Iterator[Difference]:

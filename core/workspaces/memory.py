@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import TemplateMissing, WorkspaceCorrupt, WorkspaceError
-from core.workspaces.port import Receipt, Workspace
+from core.workspaces.port import ASIDE, Receipt, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,7 @@ class MemoryWorkspaces:
         saved: the profiles' browser data.
         templates: what can be cloned.
         corrupt: user-data-dirs, saved profiles (``profile:<id>``) and templates that do not verify.
+        aside: what was put aside, by its path.
         wanted_back: profiles that ``save_back`` and ``snapshot`` were called for, in order.
     """
 
@@ -36,6 +37,7 @@ class MemoryWorkspaces:
         self.templates: dict[Path, Files] = {}
         self.corrupt: set[Path | str] = set()
         self.wanted_back: list[str] = []
+        self.aside: dict[str, Files] = {}
 
     def expected_user_data_dir(self, profile_id: str, fence: int) -> Path:
         """Return where the browser of this holder will run, before anything exists."""
@@ -97,6 +99,15 @@ class MemoryWorkspaces:
         for workspace in found:
             self.discard(workspace)
         return len(found)
+
+    def put_aside(self, profile_id: str) -> str | None:
+        """Keep the newest workspace of a profile as evidence; see the port."""
+        for workspace in self._of_profile(profile_id)[:1]:
+            path = f"artifacts/{profile_id}/{ASIDE}{workspace.fence}/user-data"
+            self.aside[path] = self._content(workspace)
+            self.discard(workspace)
+            return path
+        return None
 
     def sweep(self, is_wanted: Callable[[str], bool]) -> list[str]:
         """Remove workspaces of unwanted profiles; return their names."""

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+ASIDE = "SENSITIVE-workspace-"
+"""How the name of a workspace begins that was put aside, below ``artifacts/<id>/``; its fence follows."""
+
+
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """What a copy did.
 
@@ -126,6 +130,17 @@ class Workspaces(Protocol):
 
     def discard_profile(self, profile_id: str) -> int:
         """Remove all workspaces of a profile whose lock the caller holds; return how many."""
+        ...
+
+    def put_aside(self, profile_id: str) -> str | None:
+        """Keep the newest workspace of a profile as evidence, its caches aside; return its path, relative to the state directory.
+
+        The caller holds the profile's lock. Nobody takes it over any more, and ``ostler gc`` removes it in its time. It is a closed
+        user-data-dir with the account's logins. None: there is no workspace.
+
+        Raises:
+            HolderAlive: a browser still runs in it.
+        """
         ...
 
     def sweep(self, is_wanted: Callable[[str], bool]) -> list[str]:

@@ -67,6 +67,7 @@ SHOWN: dict[str, tuple[str, tuple[str, ...]]] = {
     "gc": ("gc", ("--dry-run",)),
     "config show": ("config-show", ()),
     "config failures": ("config-failures", ()),
+    "config check": ("config-check", ("launch.json", "named", EVIL)),
     "profile create": ("profile-change", ("fresh", "--platform", "telegram")),
     "profile activate": ("profile-change", ("named",)),
     "profile deactivate": ("profile-change", ()),
@@ -78,6 +79,9 @@ SHOWN: dict[str, tuple[str, tuple[str, ...]]] = {
     "profile list": ("profile-list", ()),
     "profile status": ("profile-status", ("named", "--deep")),
     "profile size": ("profile-size", ("named",)),
+    "profile set": ("profile-set", ("named,named2,nobody", "locale=de-DE")),
+    "profile unset": ("profile-set", ("named", "locale")),
+    "profile usage": ("profile-usage", ()),
     "profile diff": ("profile-diff", ("named", "--against", "named2")),
     "profile recover": ("profile-recover", ("named", "--dry-run")),
     "profile doctor": ("doctor", ()),
@@ -98,7 +102,6 @@ OTHERS = {
     "report": ("--format", "csv"),
     "queue export": ("--all",),
     "queue schema": (),
-    "profile set": ("named", "locale=de-DE"),
     "session reset": ("anna", "--step", "never"),
     "session show": ("nobody",),
     "queue cancel": (f"failed{EVIL}",),
@@ -117,6 +120,8 @@ def here(tmp_path, monkeypatch) -> Iterator[list[str]]:
     monkeypatch.setenv("OSTLER_BROWSER", f"/nowhere/{EVIL}")
     monkeypatch.setenv(f"OSTLER_{EVIL}", "x")
     (tmp_path / "evil.py").write_text(FLOW, "utf-8")
+    launch = {"batchSize": EVIL, EVIL: EVIL, "cleanupOnFailure": False}
+    (tmp_path / "launch.json").write_text(json.dumps(launch), "utf-8")
     (tmp_path / f"ev{EVIL}il.py").write_text("from workers.steps import Flow\nraise ValueError('\x1b[31m')\n", "utf-8")
     session = SessionState(
         profile_id="anna",

@@ -22,6 +22,7 @@ ALL_PAGES = [
     "docs/fleet.md",
     "docs/flows.md",
     "docs/integrity.md",
+    "docs/launch-configuration.md",
     "docs/profiles.md",
     "docs/tutorial.md",
 ]

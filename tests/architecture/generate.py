@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+import core.domain.launch_configuration as launch
 from core.cli import profile_archive_shown, profile_shown, queue_shown
 from core.cli.config import ConfigReport
 from core.cli.config_failures import ShownPolicies
@@ -25,9 +26,12 @@ from core.domain.policy import POLICIES as POLICY
 from core.domain.policy import Cost
 from core.domain.retry import RetryPolicy
 from core.domain.session import Identity, SessionState
+from core.domain.validation_result import MEANINGS, ValidationResult
 from core.profiles.difference import ProfileDifference
 from core.profiles.inspection import ProfileSize
 from core.profiles.losses import RecoveryReport
+from core.profiles.updating import BatchResult
+from core.profiles.usage import MemoryMetrics
 from core.queue.feed_schema import feed_schema_text
 from core.upkeep.collection import Collection
 from core.upkeep.explanation import Explanation
@@ -41,6 +45,7 @@ EVENTS = CHECKOUT / "docs" / "events.md"
 FAILURES = CHECKOUT / "docs" / "failures.md"
 SCHEMAS = {
     "ctl": RunView,
+    "config-check": ValidationResult[launch.LaunchConfiguration],
     "config-failures": ShownPolicies,
     "config-show": ConfigReport,
     "explain": Explanation,
@@ -54,8 +59,10 @@ SCHEMAS = {
     "profile-diff": ProfileDifference,
     "profile-list": profile_shown.ShownProfiles,
     "profile-recover": RecoveryReport,
+    "profile-set": BatchResult,
     "profile-size": ProfileSize,
     "profile-status": profile_shown.ShownProfile,
+    "profile-usage": MemoryMetrics,
     "queue-add": queue_shown.ShownAdded,
     "queue-change": queue_shown.ShownChange,
     "queue-list": queue_shown.ShownJobs,
@@ -65,6 +72,9 @@ SCHEMAS = {
     "status": Status,
 }
 """What commands print with `--json`: name of the file in docs/schemas → type."""
+LAUNCH_PAGE = CHECKOUT / "docs" / "launch-configuration.md"
+FIELDS = ("<!-- fields: made by `make docs` from core/domain/launch_configuration.py -->", "<!-- end of fields -->")
+ISSUES = ("<!-- issues: made by `make docs` from core/domain/validation_result.py -->", "<!-- end of issues -->")
 FEED_SCHEMA = CHECKOUT / "docs" / "schemas" / "queue.schema.json"
 BEGIN = "<!-- job states: made by `make docs` from core/domain/lifecycle.py -->"
 END = "<!-- end of job states -->"
@@ -150,6 +160,32 @@ def policy_table() -> str:
     return "\n".join([*head, *rows])
 
 
+def with_launch(page: str) -> str:
+    """Return ``docs/launch-configuration.md`` with the two tables of now between their markers."""
+    return _between(_between(page, *FIELDS, field_table()), *ISSUES, issue_table())
+
+
+def field_table() -> str:
+    """Return the table of what a launch configuration may say."""
+    rows = []
+    groups = launch.fields_of(launch.SystemConfiguration).values()
+    named = [("", launch.LaunchConfiguration), *((f"{launch.SYSTEM}.{group.camel}.", group.type) for group in groups)]
+    for path, struct in named:
+        for field in launch.fields_of(struct).values():
+            if field.name == launch.SYSTEM:
+                continue
+            limits = "`true` or `false`" if field.type is bool else f"{field.least:,.15g} to {field.most:,.15g}"
+            default = "as set" if field.default is None else f"`{field.default}`".lower()
+            rows.append(f"| `{path}{field.camel}` | {limits} | {field.unit or '-'} | {default} | {field.says} |")
+    return "\n".join(["| field | takes | unit | default | is |", "| --- " * 5 + "|", *rows])
+
+
+def issue_table() -> str:
+    """Return the table of codes of issues."""
+    rows = [f"| `{code}` | {meaning} |" for code, meaning in MEANINGS.items()]
+    return "\n".join(["| code | means |", "| --- | --- |", *rows])
+
+
 def _between(text: str, begin: str, end: str, made: str) -> str:
     before, marker, rest = text.partition(begin)
     _, closing, after = rest.partition(end)
@@ -179,6 +215,7 @@ def main() -> None:
     README.write_text(with_diagram(README.read_text("utf-8")), "utf-8")
     EVENTS.write_text(event_table(), "utf-8")
     FAILURES.write_text(with_failures(FAILURES.read_text("utf-8")), "utf-8")
+    LAUNCH_PAGE.write_text(with_launch(LAUNCH_PAGE.read_text("utf-8")), "utf-8")
     FEED_SCHEMA.write_text(feed_schema_text(), "utf-8")
     for name in SCHEMAS:
         schema_file(name).parent.mkdir(exist_ok=True)

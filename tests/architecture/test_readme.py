@@ -39,6 +39,13 @@ def test_the_tables_of_failures_are_those_of_the_code():
     assert generate.with_failures(page.replace("| `site_down` |", "| `site_up` |")) == page
 
 
+def test_the_tables_of_a_launch_configuration_are_those_of_the_code():
+    """Every field with its range, unit and default, and every code of an issue."""
+    page = generate.LAUNCH_PAGE.read_text("utf-8")
+    assert generate.with_launch(page) == page, "type `make docs`"
+    assert generate.with_launch(page.replace("| 1 to 20 | jobs |", "| 1 to 30 | jobs |")) == page
+
+
 @pytest.mark.parametrize("name", sorted(generate.SCHEMAS))
 def test_published_schemas_are_those_of_the_code(name):
     """What `--json` prints is what docs/schemas says."""

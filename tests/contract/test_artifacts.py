@@ -118,3 +118,8 @@ def test_there_are_limits(tmp_path, monkeypatch):
         store.keep(KEY, "d", b"")
     with pytest.raises(ArtifactRefused, match="remove what is old"):
         FileArtifacts(tmp_path).keep(SECOND, "e", b"x" * 10)
+    # a workspace that was put aside has room of its own
+    aside = tmp_path / "artifacts" / "p1" / "SENSITIVE-workspace-3"
+    aside.mkdir()
+    (aside / "History").write_bytes(b"x" * 100)
+    FileArtifacts(tmp_path).keep(SECOND, "e", b"x" * 4)

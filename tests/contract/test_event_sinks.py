@@ -15,6 +15,7 @@ from core.domain import events as ev
 from core.events.fan_out import FanOut
 from core.events.jsonl import JsonlSink
 from core.events.recording import RecordingEvents
+from core.events.spool import EventSpool
 from core.events.tail import read_events
 
 if TYPE_CHECKING:
@@ -53,6 +54,11 @@ def recording(tmp_path) -> Case:
     return Case(sink, lambda: [event.source for event in sink.of(ev.FeedRejected)])
 
 
+def spool(tmp_path) -> Case:
+    sink = EventSpool(tmp_path)
+    return Case(sink, lambda: [event.source for event in sink.take() if isinstance(event, ev.FeedRejected)])
+
+
 def fan_out(tmp_path) -> Case:
     behind = RecordingEvents()
     return Case(FanOut([Broken(), behind]), lambda: [event.source for event in behind.of(ev.FeedRejected)])
@@ -70,7 +76,7 @@ def progress(tmp_path) -> Case:
     return Case(sink, lambda: re.findall(r"(feed\d+)", stream.getvalue()), sink.close)
 
 
-@pytest.fixture(params=[jsonl, recording, fan_out, plain, progress], ids=lambda make: make.__name__)
+@pytest.fixture(params=[jsonl, recording, spool, fan_out, plain, progress], ids=lambda make: make.__name__)
 def case(request, tmp_path) -> Case:
     """Each sink in turn."""
     return request.param(tmp_path)

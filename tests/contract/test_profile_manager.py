@@ -381,16 +381,19 @@ def test_force_does_not_end_its_own_process(manager):
 
 
 def test_all_that_belongs_to_a_profile_goes(manager, state_dir):
-    """Session, bytes of it that were kept aside, and working copies go; results stay; other profiles are untouched."""
+    """Session, bytes of it that were kept aside, and working copies go, failed ones too; results stay; other profiles are untouched."""
     profiles.make_profile(state_dir, "a")
     profiles.make_profile(state_dir, "a2")
     (state_dir / "sessions" / "a.json.corrupt-1").write_bytes(b"secret")
     (state_dir / "downloads" / "a").mkdir(parents=True)
+    (state_dir / "artifacts" / "a" / "SENSITIVE-workspace-7" / "Default").mkdir(parents=True)
+    (state_dir / "artifacts" / "a" / "1").mkdir()
     before = browser_data.content_hash(state_dir / "profiles" / "a2")
     manager.delete("a")
     assert names(state_dir) == {"a2"}
     assert {path.name for path in (state_dir / "sessions").iterdir()} <= {"a2.json", "a2.json.prev"}
     assert (state_dir / "downloads" / "a").is_dir()
+    assert [path.name for path in (state_dir / "artifacts" / "a").iterdir()] == ["1"]
     assert browser_data.content_hash(state_dir / "profiles" / "a2") == before
     with pytest.raises(ProfileNotFoundError):
         manager.delete("a")

@@ -1,6 +1,7 @@
 """The contracts that profiles and workspaces were asked for with, promise by promise, and the tests that hold them.
 
-Three contracts: the data model of worker profiles (``MODEL``), named profiles (``NAMED``), the clone manager (``CLONES``). A row is
+Four contracts: the data model of worker profiles (``MODEL``), named profiles (``NAMED``), the clone manager (``CLONES``), and of the
+fleet engine (``ENGINE``) how a launch is configured and what its profile store can do. A row is
 a heading of the contract, a promise in our words, and either tests or the reason why the house does otherwise. What is tested
 here is the table itself: that every heading has rows, and every named test is there and not skipped for good.
 """
@@ -22,6 +23,12 @@ FILES = {
     "recovery": "contract/test_profile_recovery.py",
     "locks": "contract/test_profile_locks.py",
     "store": "contract/test_profile_store.py",
+    "updates": "contract/test_profile_updates.py",
+    "launch": "unit/domain/test_launch_validation.py",
+    "launching": "acceptance/test_launch_config.py",
+    "dispatcher": "unit/dispatch/test_dispatcher.py",
+    "notice": "unit/dispatch/test_notice.py",
+    "workspaces": "contract/test_workspaces.py",
     "schema": "unit/test_profile_schema.py",
     "verification": "unit/domain/test_verification.py",
     "cloning": "unit/domain/test_cloning.py",
@@ -463,7 +470,79 @@ CLONES = (
     ),
     Row("integration", "Edge's driver and Chrome's", "worker:test_the_driver_names_the_profile_of_its_browser"),
 )
-TABLES = {"MODEL": MODEL, "NAMED": NAMED, "CLONES": CLONES}
+ENGINE = (
+    Row(
+        "launch configuration",
+        "six fields with their ranges and defaults, and a system configuration of four groups",
+        "launch:test_the_fields_are_those_that_were_asked_for launch:test_nothing_named_is_the_defaults",
+        "units, ranges and names are the contract's; seconds and wider ranges hold on the command line",
+    ),
+    Row(
+        "launch configuration",
+        "a configuration is dynamic: the engine does what it says",
+        "launching:test_a_launch_configuration_runs_a_fleet launch:test_what_the_engine_is_told launch:test_no_field_is_taken_and_ignored",
+    ),
+    Row(
+        "launch configuration",
+        "clean-up on failure can be turned off",
+        "dispatcher:test_the_copy_of_a_job_that_failed_is_kept_where_that_is_wanted workspaces:test_what_is_put_aside_is_evidence_and_nobodys_workspace",
+    ),
+    Row(
+        "launch configuration",
+        "going on after an error can be turned off, and a clean-up interval set",
+        instead="the failure of one never ends the others, and attempts clean up as they end: both are refused by name",
+    ),
+    Row(
+        "validation",
+        "input: types, ranges, sanitised text",
+        "launch:test_a_number_is_taken_as_it_is_meant launch:test_a_truth_value_is_taken_as_it_is_meant launch:test_a_wrong_value_is_named",
+    ),
+    Row(
+        "validation",
+        "configuration: structure, business rules, security limits",
+        "launch:test_everything_is_found_in_one_pass launch:test_what_is_no_launch_configuration launch:test_rules_between_fields launch:test_limits_of_the_system_bind_what_is_asked_for",
+    ),
+    Row(
+        "validation",
+        "profiles: integrity, resources, operational constraints",
+        "launch:test_profiles_are_checked_by_themselves_and_together launch:test_the_host_has_to_have_room",
+    ),
+    Row(
+        "validation",
+        "a result has validity, sanitised data, errors and warnings with field, message, severity, code",
+        "launch:test_whatever_comes_there_is_an_answer launch:test_every_code_is_explained",
+    ),
+    Row(
+        "profile store",
+        "sets, gets, updates and removes a profile",
+        "store:test_what_was_written_is_read profiles:test_two_who_change_metadata_both_have_their_change profiles:test_all_that_belongs_to_a_profile_goes",
+    ),
+    Row(
+        "profile store",
+        "knows the instances of a profile",
+        "updates:test_what_all_profiles_take",
+        "who holds a profile is what its kernel lock says; there is no table of live objects",
+    ),
+    Row("profile store", "profiles by status", "updates:test_profiles_by_status"),
+    Row(
+        "profile store",
+        "updates many, and says what became of each",
+        "updates:test_each_update_is_made_or_said_why_not updates:test_updates_are_made_under_each_profiles_lock",
+    ),
+    Row("profile store", "cleans up", "updates:test_cleanup_removes_what_a_killed_holder_left"),
+    Row("profile store", "says what it takes", "updates:test_what_all_profiles_take"),
+    Row(
+        "synchronisation",
+        "updates trigger events",
+        "updates:test_whatever_changes_a_profile_is_told notice:test_what_others_left_to_be_told_is_told",
+    ),
+    Row(
+        "synchronisation",
+        "concurrent updates: conflicts are found",
+        "updates:test_of_many_who_saw_the_same_one_wins updates:test_a_revision_is_what_was_seen",
+    ),
+)
+TABLES = {"MODEL": MODEL, "NAMED": NAMED, "CLONES": CLONES, "ENGINE": ENGINE}
 
 
 def found_in(path: Path) -> dict[str, list[str]]:

@@ -41,6 +41,9 @@ class OnDisk:
         path = workspace.user_data_dir / HISTORY
         return path.read_text() if path.exists() else None
 
+    def read_aside(self, path: str) -> str:
+        return (self._state_dir / path / HISTORY).read_text()
+
     def damage(self, workspace: Workspace) -> None:
         (workspace.user_data_dir / "Default").mkdir(exist_ok=True)
         (workspace.user_data_dir / "Default" / "Preferences").write_text("{torn")
@@ -65,6 +68,9 @@ class InMemory:
 
     def read(self, workspace: Workspace) -> str | None:
         return self.workspaces.files[workspace.user_data_dir].get(HISTORY)
+
+    def read_aside(self, path: str) -> str:
+        return self.workspaces.aside[path][HISTORY]
 
     def damage(self, workspace: Workspace) -> None:
         self.workspaces.corrupt.add(workspace.user_data_dir)
@@ -224,6 +230,19 @@ def test_a_rebuild_starts_from_the_source(store):
     store.write(first, "unusable")
     again = store.workspaces.rebuild(first, template=template)
     assert (again.user_data_dir, store.read(again), again.rebuilt) == (first.user_data_dir, "t", True)
+
+
+def test_what_is_put_aside_is_evidence_and_nobodys_workspace(store):
+    """The newest one is kept under a name of its own, as the attempt left it; neither a sweep nor the next holder finds it."""
+    assert store.workspaces.put_aside("anna") is None
+    workspace = store.workspaces.acquire("anna", 3, template=store.template("t"))
+    store.write(workspace, "as it failed")
+    kept = store.workspaces.put_aside("anna")
+    assert kept == "artifacts/anna/SENSITIVE-workspace-3/user-data"
+    assert store.workspaces.discard_profile("anna") == 0
+    assert store.workspaces.sweep(lambda _: False) == []
+    assert store.workspaces.acquire("anna", 4, template=None).receipt.source == "empty"
+    assert store.read_aside(kept) == "as it failed"
 
 
 def test_a_sweep_removes_what_nobody_wants(store):

@@ -266,7 +266,20 @@ def test_a_workspace_with_a_browser_is_neither_taken_nor_saved(manager, template
         manager.acquire("anna", 2, template=template)
     with pytest.raises(HolderAlive):
         manager.save_back(workspace)
+    with pytest.raises(HolderAlive):
+        manager.put_aside("anna")
     assert workspace.user_data_dir.is_dir()
+
+
+def test_what_is_put_aside_has_no_caches_and_is_private(manager, state_dir: Path, template: Path):
+    """It can be long before anybody looks. One without browser data, as a kill may leave it, is none."""
+    workspace = manager.acquire("anna", 1, template=template)
+    (workspace.user_data_dir / "Default" / "Cache").mkdir(exist_ok=True)
+    kept = state_dir / manager.put_aside("anna")
+    assert not (kept / "Default" / "Cache").exists()
+    assert stat.S_IMODE(kept.stat().st_mode) == stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
+    shutil.rmtree(manager.acquire("anna", 2, template=template).user_data_dir)
+    assert manager.put_aside("anna") is None
 
 
 def test_a_held_profile_is_no_template(state_dir: Path, template: Path):

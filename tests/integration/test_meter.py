@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.process.identity import stamp
-from core.process.meter import SystemMeter, memory_groups
+from core.process.meter import SystemMeter, memory_groups, memory_of_trees
 
 MB = 1024 * 1024
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what is measured here is read from /proc")
@@ -50,6 +50,8 @@ def test_a_tree_is_measured_with_its_children(tmp_path):
         attempts = {"a": stamp(parent.pid)}
         meter = SystemMeter(tmp_path)
         assert 100 * MB <= meter.measure(attempts, 0.0).used["a"] <= 250 * MB
+        found = memory_of_trees([parent.pid, 999_999_999])
+        assert list(found) == [parent.pid] and 100 * MB <= found[parent.pid] <= 250 * MB
     finally:
         parent.communicate(b"")
     assert meter.measure(attempts, 0.0).used == {"a": 0}

@@ -28,5 +28,6 @@ def open_provider(settings: WorkerSettings, environ: Mapping[str, str] | None = 
             environ=dict(os.environ if environ is None else environ),
             browser=settings.browser,
             sandbox=settings.sandbox,
+            launch_timeout=settings.launch_timeout,
         )
     )

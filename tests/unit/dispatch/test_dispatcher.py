@@ -518,6 +518,28 @@ async def test_the_profile_is_settled_with_its_job() -> None:
     assert bench.workspaces.discard_profile("p") == 0
 
 
+@pytest.mark.parametrize("keep", [True, False])
+async def test_the_copy_of_a_job_that_failed_is_kept_where_that_is_wanted(keep: bool) -> None:  # noqa: FBT001 - a case
+    """With the attempt's evidence, and told as sensitive; that of a job that is done leaves nothing."""
+    failed, done = say(Finished(outcome=Failed(step="a", reason="no"))), worker(*DONE)
+    settings = msgspec.structs.replace(SETTINGS, keep_failed=keep)
+    bench = Bench(
+        lambda command, _n: done if command.profile_id == "good" else worker(failed, Exit(code=1)),
+        workspaces=MemoryWorkspaces(),
+        settings=settings,
+    )
+    for name in ("bad", "good"):
+        bench.workspaces.acquire(name, 1, template=None)
+    bench.add("bad", "good")
+    assert await bench.run() is ExitCode.FAILED
+    told = [(event.profile_id, event.attempt, event.step, event.files) for event in bench.seen(events.ArtifactsKept)]
+    path = "artifacts/bad/SENSITIVE-workspace-1/user-data"
+    assert told == ([("bad", 2, "a", (path,))] if keep else [])
+    assert all(event.sensitive and event.why == "keep_failed" for event in bench.seen(events.ArtifactsKept))
+    assert list(bench.workspaces.aside) == ([path] if keep else [])
+    assert [bench.workspaces.discard_profile(name) for name in ("bad", "good")] == [0, 0]
+
+
 async def test_a_profile_that_cannot_be_settled_does_not_hold_up_its_job() -> None:
     """Held by somebody, or with a disk that refuses: the job's end is recorded all the same."""
 
