@@ -110,6 +110,7 @@ class Bench:
     follower: Any = None
     commands: Any = None
     meter: Any = None
+    attendant: Any = None
     left: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -138,6 +139,7 @@ class Bench:
             follower=self.follower,
             commands=self.commands,
             meter=self.meter,
+            attendant=self.attendant,
         )
         number = run or self.queue.begin_run(self.clock.now())
         with anyio.fail_after(20):
