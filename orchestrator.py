@@ -59,6 +59,9 @@ from core.redaction import Redactor
 from core.settings_launch import read_launch_file
 from core.state.orchestrator_lock import OrchestratorLock
 from core.state.sessions import FileSessionStore
+from core.supervision import sd_notify
+from core.supervision.ending import told_to_the_end
+from core.supervision.open import open_supervision
 from core.text import visible
 from core.workspaces.files import FileWorkspaces
 
@@ -91,6 +94,12 @@ def dispatch_settings(chosen: Settings, *, watch: bool) -> DispatchSettings:
         max_concurrent=chosen.slots, admission=chosen.admission_policy, max_preparing=chosen.preparing, gate_interval=chosen.gate_interval,
         batch_size=chosen.batch_size, batch_delay=chosen.batch_delay, max_parked=chosen.parking, wait_parked=chosen.wait_parked, stop_grace=chosen.stop_grace, limits=limits, retry=chosen.retry, worker=worker, watch=watch,
     )  # fmt: skip
+
+
+def launch_plan(chosen: Settings) -> LaunchPlan:
+    """Return how workers are started."""
+    limits = LogLimits(rate=chosen.log_rate, max_bytes=chosen.log_max_bytes, keep=chosen.log_keep)
+    return LaunchPlan(python=sys.executable, run_py=RUN_PY, log_dir=chosen.log_dir, limits=limits)
 
 
 def outside_defaults(options: argparse.Namespace, resolved: settings.Resolved) -> FeedDefaults:
@@ -154,8 +163,8 @@ def refuse_watching_nothing(options: argparse.Namespace, reader: RemoteReader | 
 
 
 def worker_environment() -> dict[str, str]:
-    """Return what workers see of the environment: not the token for the queue's server."""
-    return {name: value for name, value in os.environ.items() if name != TOKEN}
+    """Return what workers see of the environment: not the token for the queue's server, nor what a service manager says to us."""
+    return {name: value for name, value in os.environ.items() if name != TOKEN and name not in sd_notify.VARIABLES}
 
 
 def tidy_up(state_dir: Path) -> None:
@@ -188,6 +197,7 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
             stack.callback(reader.close)
         # read before anything is touched; flows are asked only by whoever holds the state directory
         feed = intake.read() if intake is not None else None
+        supervision = stack.enter_context(open_supervision(chosen.health_file, os.environ, clock))
         lock = OrchestratorLock(chosen.state_dir, clock)
         stack.enter_context(lock.hold(end_holder=end_holder if options.take_over else None))
         if intake is not None and feed is not None:
@@ -201,7 +211,8 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
         sink = JsonlSink(chosen.log_dir / "events.jsonl", clock)
         stack.callback(sink.close)
         console = stack.enter_context(open_console(sys.stdout, clock, term=os.environ.get("TERM", "")))
-        everything = FanOut([sink, console])
+        everything = FanOut([sink, console, supervision.standing])
+        stack.enter_context(told_to_the_end(number, everything, supervision.standing, queue.counts, clock))
         if feed is not None:
             changes = queue.reconcile(
                 feed.name, feed.specs, now=clock.now(), again=options.again, retry_failed=retry_failed
@@ -215,11 +226,9 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
         elif options.watch and intake is not None and source is not None and source.path is not None:
             follower = FileFollower(source.path, intake, queue, clock, seen=seen)
         locks = FileProfileLocks(chosen.state_dir, clock)
-        limits = LogLimits(rate=chosen.log_rate, max_bytes=chosen.log_max_bytes, keep=chosen.log_keep)
-        plan = LaunchPlan(python=sys.executable, run_py=RUN_PY, log_dir=chosen.log_dir, limits=limits)
         ports = Ports(
             queue=queue,
-            launcher=SubprocessLauncher(plan, worker_environment()),
+            launcher=SubprocessLauncher(launch_plan(chosen), worker_environment()),
             reaper=ProcessReaper(),
             sessions=FileSessionStore(chosen.state_dir),
             locks=locks,
@@ -232,6 +241,7 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
             commands=ControlSocket(chosen.state_dir),
             left=EventSpool(chosen.state_dir),
             meter=SystemMeter(chosen.state_dir) if chosen.admission == "on" else None,
+            attendant=supervision.attendant,
         )
         return anyio.run(Dispatcher(ports, dispatch_settings(chosen, watch=options.watch), Stop()).run, number)
 

@@ -23,6 +23,7 @@ class LineTail:
 
     Attributes:
         torn: last lines that will never be completed, because their writer went on to another file.
+        part: how many parts were read to their end; all that one reading returns is of one part.
         older: the parts that were there before the one that is read.
     """
 
@@ -33,6 +34,7 @@ class LineTail:
             OSError: it may not be read, or is no file.
         """
         self.torn = 0
+        self.part = 0
         self._path = path
         self._rest = b""
         parts = open_parts(path)
@@ -89,6 +91,7 @@ class LineTail:
         if following is None:
             _close(parts)
             return False
+        self.part += 1
         self.torn += bool(self._rest)
         self._rest = b""
         self.close()

@@ -16,7 +16,7 @@ from core.errors import BadInput, Problem
 from core.input_file import absolute
 from core.settings_failures import TABLE, built_changes, failure_rules, unknown_failure
 from core.settings_file import ConfigFile
-from core.settings_table import CHECKOUT, DEFAULTS, LEAST, MOST, NO_SETTINGS, PATHS, Settings
+from core.settings_table import CHECKOUT, DEFAULTS, LEAST, MOST, NO_SETTINGS, PATHS, REPLACED, Settings
 from core.settings_value import LARGEST, WEEK, Rule, Wrong, convert, members, shown
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _rules(struct: Any, prefix: str) -> Iterator[Rule]:
             yield from _rules(field.type, f"{name}.")
             continue
         most = LARGEST if int in members(field.type) else sys.float_info.max
-        rule = Rule(name, field.type, LEAST.get(name, 0.0), most, name in PATHS)
+        rule = Rule(name, field.type, LEAST.get(name, 0.0), most, name in PATHS, name not in REPLACED)
         yield rule._replace(most=MOST.get(name, WEEK if rule.unit == "seconds" else most))
 
 

@@ -65,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         log_max_bytes: size of ``logs/<id>.log`` from which it is rotated between attempts.
         log_keep: how many rotated logs of a profile are kept.
         log_rate: bytes a second a worker may write to its log before lines are dropped and counted.
+        health_file: a small file that is rewritten every few seconds while a run lives (docs/operations.md); None: none.
         failures: what follows from single codes, where it is not what the table of policies says; ``[failures.<code>]`` in the
             file, ``OSTLER_FAILURES_<CODE>_…`` in the environment.
         retention: what ``ostler gc`` removes; ``[retention]`` in the file, ``OSTLER_RETENTION_…`` in the environment.
@@ -105,6 +106,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_max_bytes: int = 10 * 1024 * 1024
     log_keep: int = 5
     log_rate: int = 1024 * 1024
+    health_file: str | None = None
     failures: dict[Code, PolicyChange] = {}
     retention: Retention = Retention()
 
@@ -181,8 +183,10 @@ MOST: Mapping[str, float] = {
     "log_keep": MOST_KEPT,
 }
 """The largest; a week of seconds, or none, where nothing is said."""
-PATHS = frozenset({"flow", "browser"})
+PATHS = frozenset({"flow", "browser", "health_file"})
 """Texts that are paths."""
+REPLACED = frozenset({"health_file"})
+"""Paths of what is written: a link in their place is not followed, so that nobody can lead us elsewhere."""
 NO_SETTINGS = frozenset(
     {
         "OSTLER_CONFIG",

@@ -51,6 +51,7 @@ class Rule(NamedTuple):
         least: the smallest number.
         most: the largest number.
         is_path: a text that is a path.
+        follows: whether a link at that path is followed.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Rule(NamedTuple):
     least: float
     most: float
     is_path: bool
+    follows: bool = True
 
     @property
     def unit(self) -> str:
@@ -142,7 +144,8 @@ def _path(rule: Rule, raw: Any, base: Path) -> Any:
         return Wrong(rule.expected, "a zero in it" if str(raw) else "nothing", hint)
     # not Path.resolve: it raises for a loop of links, which is found out by whoever opens it
     try:
-        path = Path(os.path.realpath(absolute(str(raw), base)))
+        path = absolute(str(raw), base)
+        path = Path(os.path.realpath(path if rule.follows else path.parent)) / ("" if rule.follows else path.name)
     except UnicodeEncodeError:
         return Wrong(rule.expected, "characters that no path has")
     # os.path, not Path: a name too long is no error of it

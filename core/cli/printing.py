@@ -38,9 +38,22 @@ def print_json(value: Any) -> None:
     sys.stdout.write(visible_json(msgspec.json.format(data, indent=2).decode()) + "\n")
 
 
-def say(lines: Iterable[str]) -> None:
-    """Print lines for people. What others wrote may stand in them: each stays one line, and no terminal obeys it."""
+def print_json_lines(texts: Iterable[bytes]) -> None:
+    """Print JSON, each text on a line of its own, so that who follows has it now."""
+    sys.stdout.writelines(visible_json(text.decode()) + "\n" for text in texts)
+    sys.stdout.flush()
+
+
+def say(lines: Iterable[str], *, now: bool = False) -> None:
+    """Print lines for people. What others wrote may stand in them: each stays one line, and no terminal obeys it.
+
+    Args:
+        lines: without line breaks.
+        now: whoever follows has them at once.
+    """
     sys.stdout.writelines(visible(line).replace("\n", "\\n") + "\n" for line in lines)
+    if now:
+        sys.stdout.flush()
 
 
 def say_aside(text: object) -> None:

@@ -79,6 +79,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--retries", metavar="N", help="the same, counted without the first: one less than --max-attempts")
     add("--poison-limit", metavar="N", help="crashes in a row that quarantine a job (default 3)")
     add("--retry-delay", metavar="SECONDS", help="before the first retry (default 1); doubles with each")
+    add("--health-file", metavar="PATH", help="rewritten every few seconds while the run lives")
     add("--browser", metavar="PATH")
     add("--headed", action="store_true", default=None, help="show the browsers")
     add("--screenshots", metavar="WHEN", help="off (default) or on-failure; they may show secrets")

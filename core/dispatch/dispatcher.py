@@ -148,6 +148,8 @@ class Dispatcher:
                 await tasks.start(self._pressure.watch)
             if self._ports.commands is not None:
                 tasks.start_soon(self._ports.commands.serve, self.steering.obey)
+            if self._ports.attendant is not None:
+                tasks.start_soon(self._ports.attendant.attend)
             while not (step := await self._plan()).finished:
                 if step.dismiss:
                     self._supervisor.dismiss()

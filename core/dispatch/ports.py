@@ -38,6 +38,14 @@ class FeedFollower(Protocol):
         ...
 
 
+class Attends(Protocol):
+    """Runs on the loop from when jobs are taken until none is any more. Laws: it does not raise, and does not block the loop."""
+
+    async def attend(self) -> None:
+        """Do what it does until cancelled."""
+        ...
+
+
 class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of a run, in seconds where they are durations. ``batch_size`` None: jobs start one by one.
     ``max_parked``: browsers that stay open for a person, beyond the slots; ``wait_parked``: for how long, once nothing else is
@@ -85,3 +93,4 @@ class Ports:
     commands: Commands | None = None
     meter: HostMeter | None = None
     blocking: Blocking = field(default_factory=Blocking)
+    attendant: Attends | None = None

@@ -1,20 +1,28 @@
 """The event catalogue: one struct per kind of fact, one JSON line each in ``logs/events.jsonl``.
 
-Every event carries ``type`` and ``at`` (epoch seconds, UTC); ``profile_id``, ``job``, ``attempt`` and ``step`` stand where
-they apply. Events are announcements; the session and the queue are the truth. No event carries a secret.
+Every event carries ``type``, ``at`` (epoch seconds, UTC) and ``v``, the version of this catalogue; ``profile_id``, ``job``,
+``attempt`` and ``step`` stand where they apply. Events are announcements; the session and the queue are the truth. No event
+carries a secret.
+
+What is added (a kind, a field with a default) leaves the version as it is: readers leave out kinds that they do not know, and
+ignore fields. What is taken away, renamed or means something else raises it: readers leave out newer lines, and say so.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from core.domain.model import HostTraffic
 
+VERSION = 1
+"""Of the catalogue. Lines without one are of the first."""
+
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     at: float
+    v: Annotated[int, msgspec.Meta(ge=1, le=VERSION)] = VERSION
 
 
 class _OfAttempt(_Event, frozen=True, kw_only=True):
@@ -305,15 +313,22 @@ _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
 def encode(event: Event) -> bytes:
-    """Return the event as one JSON line, with its newline."""
-    return msgspec.json.encode(event) + b"\n"
+    """Return the event as one JSON line, with its newline: nothing is written that could not be read back.
+
+    Raises:
+        msgspec.ValidationError: a field is of a wrong type; says which.
+        TypeError, ValueError, OverflowError, RecursionError: a field has no form in JSON.
+    """
+    line = msgspec.json.encode(event)
+    _decoder.decode(line)
+    return line + b"\n"
 
 
 def decode(line: bytes) -> Event:
     """Return the event of one JSON line.
 
     Raises:
-        msgspec.ValidationError: not an event of this catalogue.
+        msgspec.ValidationError: not an event of this catalogue, or one of a newer version of it.
         msgspec.DecodeError: not JSON.
     """
     return _decoder.decode(line)

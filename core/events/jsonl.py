@@ -37,7 +37,7 @@ class JsonlSink:
     """Appends events to a file, 0600.
 
     Attributes:
-        lost: events that will never be written.
+        lost: events that will never be written; those that are none of the catalogue's among them.
     """
 
     def __init__(self, path: Path, clock: Clock | None = None, *, max_bytes: int = MAX_BYTES, keep: int = 3) -> None:
@@ -57,6 +57,7 @@ class JsonlSink:
         self._failing = False
         self._retry_at = 0.0
         self._unwritten: deque[bytes] = deque()
+        self._refused: set[str] = set()
         self._max_bytes = max_bytes
         self._keep = keep
         self._rotate_at = max_bytes
@@ -66,8 +67,7 @@ class JsonlSink:
         try:
             line = encode(event)
         except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as exc:
-            self.lost += 1
-            _say(logging.ERROR, "event_not_written", type=type(event).__name__, reason=type(exc).__name__)
+            self._refuse(type(event).__name__, exc)
             return
         if len(self._unwritten) >= KEPT_IN_MEMORY:
             self._unwritten.popleft()
@@ -85,6 +85,15 @@ class JsonlSink:
         if self.lost:
             _say(logging.ERROR, "events_lost", path=str(self._path), lost=self.lost)
         self._release()
+
+    def _refuse(self, kind: str, exc: Exception) -> None:
+        """Leave out an event that nobody could read, and name it, the first of its kind: it must not end a fleet."""
+        self.lost += 1
+        if kind not in self._refused:
+            self._refused.add(kind)
+            # msgspec names fields and types, never what stands there
+            why = str(exc) if isinstance(exc, msgspec.ValidationError) else type(exc).__name__
+            _say(logging.ERROR, "event_not_written", type=kind, reason=why)
 
     def _write_out(self) -> None:
         try:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import anyio
+import msgspec
 
-if TYPE_CHECKING:
-    from core.domain.events import Event
+from core.domain.events import Event
 
 E = TypeVar("E")
 
@@ -24,7 +24,12 @@ class RecordingEvents:
         self._bell = anyio.Event()
 
     def emit(self, event: Event) -> None:
-        """Take one event."""
+        """Take one event.
+
+        Raises:
+            msgspec.ValidationError: a field is of a wrong type, which in production costs the event: a test should not go on.
+        """
+        msgspec.convert(msgspec.to_builtins(event), Event)
         self.events.append(event)
         self._bell.set()
         self._bell = anyio.Event()

@@ -88,6 +88,7 @@ SHOWN: dict[str, tuple[str, tuple[str, ...]]] = {
     "profile export": ("profile-archive", ("named", f"out{EVIL}.zip")),
     "profile import": ("profile-archive", (f"in{EVIL}.zip", "--as", "copied")),
     "explain": ("explain", (f"failed{EVIL}",)),
+    "events": ("events", ("-n", "1")),
 }
 """Every command that knows ``--json``: name of its schema, and arguments that make it print much."""
 TELLS_OF_OTHERS = {

@@ -18,6 +18,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "docs/operations.md")
 ALL_PAGES = [
     *PAGES,
+    "docs/events.md",
     "docs/failures.md",
     "docs/fleet.md",
     "docs/flows.md",

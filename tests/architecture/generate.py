@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import enum
 import types
 import typing
 from pathlib import Path
@@ -17,7 +18,7 @@ from core.cli.config import ConfigReport
 from core.cli.config_failures import ShownPolicies
 from core.cli.flow_check import FlowReport
 from core.control.port import RunView
-from core.domain import events, failure
+from core.domain import events, failure, launch_events
 from core.domain.lifecycle import JOB, as_mermaid
 from core.domain.messages import FlowDescription
 from core.domain.model import JobState
@@ -52,6 +53,7 @@ SCHEMAS = {
     "flow-check": FlowReport,
     "flow-show": FlowDescription,
     "doctor": CheckUp,
+    "events": events.Event | launch_events.LaunchEvent,
     "gc": Collection,
     "identity-show": Identity,
     "profile-archive": profile_archive_shown.ShownArchive,
@@ -80,15 +82,8 @@ BEGIN = "<!-- job states: made by `make docs` from core/domain/lifecycle.py -->"
 END = "<!-- end of job states -->"
 CODES = ("<!-- codes: made by `make docs` from core/domain/failure.py -->", "<!-- end of codes -->")
 POLICIES = ("<!-- policies: made by `make docs` from core/domain/policy.py -->", "<!-- end of policies -->")
-_HEAD = """\
-# Events
-
-One JSON object a line in `logs/events.jsonl`. Every event has `type` and `at` (epoch seconds, UTC). Made by `make docs` from
-`core/domain/events.py`.
-
-| type | says | fields |
-| --- | --- | --- |
-"""
+CATALOGUE = ("<!-- kinds: made by `make docs` from core/domain/events.py -->", "<!-- end of kinds -->")
+LAUNCH = ("<!-- launch: made by `make docs` from core/domain/launch_events.py -->", "<!-- end of launch -->")
 
 
 def diagram() -> str:
@@ -96,15 +91,47 @@ def diagram() -> str:
     return f"```mermaid\n{as_mermaid(JOB, JobState.QUEUED)}\n```"
 
 
+def with_events(page: str) -> str:
+    """Return ``docs/events.md`` with the two tables of now between their markers."""
+    return _between(_between(page, *CATALOGUE, event_table()), *LAUNCH, launch_table())
+
+
 def event_table() -> str:
-    """Return ``docs/events.md``."""
-    rows = []
-    for kind in typing.get_args(events.Event):
-        hints = typing.get_type_hints(kind)
-        fields = [f"`{name}` {_type(hints[name])}" for name in kind.__struct_fields__ if name != "at"]
-        says = " ".join((kind.__doc__ or "").split()).replace("|", "\\|")
-        rows.append(f"| `{kind.__struct_config__.tag}` | {says} | {', '.join(fields) or '-'} |")
-    return _HEAD + "\n".join(rows) + "\n"
+    """Return the table of the catalogue, with the seed's names of what follows each kind."""
+    names = {
+        source: [one.__struct_config__.tag for one, sources in launch_events.MADE_FROM.items() if source in sources]
+        for source in typing.get_args(events.Event)
+    }
+    rows = [
+        f"| `{kind.__struct_config__.tag}` | {_says(kind)} | {_fields(kind)} | {_named(names[kind])} |"
+        for kind in typing.get_args(events.Event)
+    ]
+    return "\n".join(["| type | says | fields | as seed 000 names it |", "| --- | --- | --- | --- |", *rows])
+
+
+def launch_table() -> str:
+    """Return the table of what a launch panel subscribes to."""
+    rows = [
+        f"| `{kind.__struct_config__.tag}` | {_says(kind)} | {_fields(kind)} "
+        f"| {_named([source.__struct_config__.tag for source in launch_events.MADE_FROM[kind]])} |"
+        for kind in typing.get_args(launch_events.LaunchEvent)
+    ]
+    return "\n".join(["| type | says | fields | made from |", "| --- | --- | --- | --- |", *rows])
+
+
+def _says(kind: type[msgspec.Struct]) -> str:
+    return " ".join((kind.__doc__ or "").split()).replace("|", "\\|")
+
+
+def _fields(kind: type[msgspec.Struct]) -> str:
+    hints = typing.get_type_hints(kind)
+    of_all = {"at", "v", "timestamp"}
+    fields = [one for one in msgspec.structs.fields(kind) if one.name not in of_all]
+    return ", ".join(f"`{one.encode_name}` {_type(hints[one.name])}" for one in fields) or "-"
+
+
+def _named(kinds: list[str]) -> str:
+    return ", ".join(f"`{kind}`" for kind in kinds) or "-"
 
 
 def schema_file(name: str) -> Path:
@@ -200,20 +227,21 @@ def _type(hint: object) -> str:
     names = {float: "number", int: "integer", str: "text", bool: "true or false"}
     origin = typing.get_origin(hint)
     if origin is tuple:
-        return f"list of {_type(typing.get_args(hint)[0])}"
+        return f"list of {_type(typing.get_args(hint)[0])}".replace("of object ", "of objects ")
     if origin is dict:
         value = typing.get_args(hint)[1]
         return "object" if value is typing.Any else f"object of {_type(value)}"
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-        inner = typing.get_type_hints(hint)
-        return f"objects with {', '.join(f'`{name}` {_type(inner[name])}' for name in hint.__struct_fields__)}"
+        return f"object with {_fields(hint)}"
+    if isinstance(hint, type) and issubclass(hint, enum.StrEnum):
+        return f"one of {', '.join(f'`{one}`' for one in hint)}"
     return names[hint]
 
 
 def main() -> None:
     """Rewrite what is made."""
     README.write_text(with_diagram(README.read_text("utf-8")), "utf-8")
-    EVENTS.write_text(event_table(), "utf-8")
+    EVENTS.write_text(with_events(EVENTS.read_text("utf-8")), "utf-8")
     FAILURES.write_text(with_failures(FAILURES.read_text("utf-8")), "utf-8")
     LAUNCH_PAGE.write_text(with_launch(LAUNCH_PAGE.read_text("utf-8")), "utf-8")
     FEED_SCHEMA.write_text(feed_schema_text(), "utf-8")

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from core.domain.retention import Retention
+from core.supervision.health import Health
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DEPLOY = CHECKOUT / "docs" / "deploy"
@@ -73,3 +74,19 @@ def test_the_unit_is_understood_by_systemd(tmp_path):
         ["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_page_names_every_field_of_the_health_file():
+    """As the code writes it."""
+    text = OPERATIONS.read_text("utf-8").partition("## Does it live?")[2].partition("\n## ")[0]
+    named = {name for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    assert named | {"exit_code"} == set(Health.__struct_fields__)
+
+
+def test_what_the_image_looks_at_is_what_the_orchestrator_writes():
+    """Its health check reads the file that its environment names, and the unit says what it is told."""
+    text = (DEPLOY / "Dockerfile").read_text("utf-8")
+    [named] = re.findall(r"OSTLER_HEALTH_FILE=(\S+)", text)
+    assert f"CMD find {named} -mmin -1" in text
+    unit = (DEPLOY / "ostler.service").read_text("utf-8")
+    assert "Type=notify\n" in unit and "WatchdogSec=60\n" in unit

@@ -111,6 +111,7 @@ class Bench:
     commands: Any = None
     meter: Any = None
     others: Any = None
+    attendant: Any = None
     left: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -140,6 +141,7 @@ class Bench:
             commands=self.commands,
             meter=self.meter,
             left=self.others,
+            attendant=self.attendant,
         )
         number = run or self.queue.begin_run(self.clock.now())
         with anyio.fail_after(20):

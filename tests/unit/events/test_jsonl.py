@@ -254,3 +254,18 @@ def test_the_descriptor_is_not_inherited(path, clock):
     sink.emit(asked(1))
     assert not os.get_inheritable(sink._descriptor)
     sink.close()
+
+
+def test_an_event_with_a_field_of_a_wrong_type_never_reaches_the_file(path, clock):
+    """It is counted and named by its field, once for its kind and without what stands there; the next event is written."""
+    with capture_logs() as logs:
+        sink = JsonlSink(path, clock)
+        for _ in range(3):
+            sink.emit(WorkerNoted(at=1.0, profile_id="p", job="p", attempt=b"private", name="odd", data={}))
+        sink.emit(asked(2))
+    sink.close()
+    assert list(read_events(path)) == [asked(2)]
+    assert sink.lost == 3
+    assert [(log["event"], log["type"], log["reason"]) for log in logs] == [
+        ("event_not_written", "WorkerNoted", "Expected `int`, got `str` - at `$.attempt`")
+    ]

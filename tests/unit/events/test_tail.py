@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import anyio
+import msgspec
 import pytest
 
 from core.clock import ManualClock
 from core.domain.events import FeedRejected, StopAsked, encode
 from core.events.jsonl import JsonlSink
+from core.events.recording import RecordingEvents
 from core.events.tail import EventTail, read_events
 
 
@@ -135,3 +137,9 @@ async def test_waiting_ends_with_the_event_that_was_waited_for(recorded):
         tasks.start_soon(emit_later)
         assert (await recorded.wait_for(StopAsked, how="now")).at == 2.0
     assert (await recorded.wait_for(StopAsked, nth=2)).how == "now"
+
+
+def test_the_recording_fake_refuses_what_would_never_reach_a_file():
+    """So that a test of whoever emits it fails."""
+    with pytest.raises(msgspec.ValidationError, match="how"):
+        RecordingEvents().emit(StopAsked(at=1.0, how=7))

@@ -1,0 +1,73 @@
+"""How a run stands, in a few numbers: for a service manager's line and for a health file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from core.domain import events as ev
+from core.domain.model import JobState
+from core.domain.snapshot import Snapshot, fold
+
+if TYPE_CHECKING:
+    from core.domain.events import Event
+
+_PROGRESS = (
+    ev.AttemptStarted,
+    ev.PhaseStarted,
+    ev.BrowserLaunched,
+    ev.StepStarted,
+    ev.StepCommitted,
+    ev.AttemptEnded,
+    ev.JobChanged,
+)
+
+
+class Standing:
+    """A sink that remembers.
+
+    Attributes:
+        snapshot: the run.
+        held: reasons for which nothing is started.
+        progressed_at: when something last went on, epoch seconds; None if nothing has yet.
+    """
+
+    def __init__(self) -> None:
+        self.snapshot = Snapshot()
+        self.held: tuple[str, ...] = ()
+        self.progressed_at: float | None = None
+
+    def emit(self, event: Event) -> None:
+        """Take one event."""
+        self.snapshot = fold(self.snapshot, event)
+        if isinstance(event, _PROGRESS):
+            self.progressed_at = event.at
+        match event:
+            case ev.RunStarted():
+                self.held = ()
+            case ev.StartsHeld(reason=reason):
+                self.held = (*self.held, reason)
+            case ev.StartsResumed(reason=reason):
+                self.held = tuple(one for one in self.held if one != reason)
+            case _:
+                pass
+
+    def line(self) -> str:
+        """Return it in one line for people."""
+        snapshot = self.snapshot
+        ended = snapshot.ended
+        numbers = {
+            "failed": ended.get(JobState.FAILED, 0),
+            "quarantined": ended.get(JobState.QUARANTINED, 0),
+            "need a person": snapshot.parked,
+            "running": len(snapshot.running),
+            "waiting": snapshot.waiting,
+            "queued": snapshot.queued,
+        }
+        said = [f"{ended.get(JobState.DONE, 0)} of {snapshot.total} done"]
+        said += [f"{number} {word}" for word, number in numbers.items() if number]
+        line = ", ".join(said)
+        if self.held:
+            line += f"; nothing is started: {', '.join(self.held)}"
+        if snapshot.stopping:
+            line += "; stopping now" if snapshot.stopping == "now" else "; finishing what runs"
+        return " ".join(line.split())
