@@ -42,6 +42,7 @@ from core.events.spool import EventSpool
 from core.process.child import LaunchPlan, SubprocessLauncher
 from core.process.command import CommandFeed
 from core.process.describe import FlowInspector
+from core.process.heap import share_one_heap
 from core.process.identity import end_holder
 from core.process.meter import SystemMeter
 from core.process.pump import LogLimits
@@ -176,6 +177,7 @@ def tidy_up(state_dir: Path) -> None:
 
 def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
     """Wire everything up and run the queue."""
+    share_one_heap()
     chosen = resolved.settings
     clock = SystemClock()
     retry_failed = classes_to_retry(options, Path.cwd())
