@@ -104,7 +104,10 @@ def test_fifty_at_a_time_in_two_gigabytes_and_nobody_is_killed(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="what is measured is read from /proc")
 def test_a_hog_stops_starts_and_its_end_lets_them_go_on(tmp_path):
-    """Others take all cores for thirty seconds: starts are held within two, go on within ten after it, and do not flap."""
+    """Others take all cores for thirty seconds: starts are held within two, go on within ten after it, and do not flap.
+
+    Nothing else may use the processor meanwhile.
+    """
     fleet = Fleet(directory=tmp_path)
     queue = fleet.write_queue([f"p{number}" for number in range(400)], seconds=2)
     with (fleet.directory / "orchestrator.out").open("ab") as out:
@@ -124,7 +127,7 @@ def test_a_hog_stops_starts_and_its_end_lets_them_go_on(tmp_path):
     ended = time.time()
     try:
         went_on = fleet.wait_for(
-            lambda: [one for one in fleet.events("attempt_launched") if one["at"] >= ended], deadline=60
+            lambda: [one for one in fleet.events("starts_resumed") if one["at"] >= ended], deadline=60
         )
     finally:
         orchestrator.terminate()
