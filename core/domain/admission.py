@@ -148,6 +148,10 @@ def _free_ahead(policy: AdmissionPolicy, peaks: Mapping[str, int], load: Load) -
     return float(load.memory_free - policy.memory_reserve - growth)
 
 
+PRESSURES = frozenset({"memory", "memory pressure", "disk space", "inodes", "processor", "orchestrator is late"})
+"""All reasons for which nothing is started."""
+
+
 def _trouble(  # noqa: PLR0911 - one reason each
     policy: AdmissionPolicy, load: Load, free: float | None, need: float
 ) -> str:
