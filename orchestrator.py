@@ -39,6 +39,8 @@ from core.events.fan_out import FanOut
 from core.events.history import JsonlHistory
 from core.events.jsonl import JsonlSink
 from core.events.spool import EventSpool
+from core.notify import http as notify_http
+from core.notify.open import make_notifiers
 from core.process.child import LaunchPlan, SubprocessLauncher
 from core.process.command import CommandFeed
 from core.process.describe import FlowInspector
@@ -78,6 +80,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 NEVER_HALF_WRITTEN = frozenset({"browser_profile", "cache", "downloads", "artifacts"})
 """Directories below ``state/`` that may hold very many files, and none that a durable write puts there."""
+OUR_OWN = sd_notify.VARIABLES | {TOKEN, notify_http.TOKEN, "OSTLER_NOTIFY"}
+"""Variables that are for this process alone."""
 RUN_PY = Path(__file__).resolve().with_name("run.py")
 
 
@@ -162,9 +166,20 @@ def refuse_watching_nothing(options: argparse.Namespace, reader: RemoteReader | 
         raise BadInput([Problem(place="--watch", expected="a queue file whose edits can be followed", found=found)])
 
 
+def refuse_nothing(own: Path) -> None:
+    """Refuse to go on without a queue where nothing was ever run.
+
+    Raises:
+        BadInput: nothing was.
+    """
+    if not own.exists():
+        hint = f"nothing was ever run in {own.parent}, so there is nothing to go on with"
+        raise BadInput([Problem(place="queue", expected="queue.json, queue.db or -", found="no argument", hint=hint)])
+
+
 def worker_environment() -> dict[str, str]:
-    """Return what workers see of the environment: not the token for the queue's server, nor what a service manager says to us."""
-    return {name: value for name, value in os.environ.items() if name != TOKEN and name not in sd_notify.VARIABLES}
+    """Return what workers see of the environment: no token, no address that is one, nor what a service manager says to us."""
+    return {name: value for name, value in os.environ.items() if name not in OUR_OWN}
 
 
 def tidy_up(state_dir: Path) -> None:
@@ -185,9 +200,8 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
     refuse_watching_nothing(options, reader, source)
     own = chosen.state_dir / "queue.db"
     named = source.path if source is not None and not is_feed else None
-    if source is None and reader is None and not own.exists():
-        hint = f"nothing was ever run in {chosen.state_dir}, so there is nothing to go on with"
-        raise BadInput([Problem(place="queue", expected="queue.json, queue.db or -", found="no argument", hint=hint)])
+    if source is None and reader is None:
+        refuse_nothing(own)
     if named is not None:
         refuse_foreign(named)
     intake = make_intake(options, resolved, reader) if is_feed else None
@@ -197,6 +211,7 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
             stack.callback(reader.close)
         # read before anything is touched; flows are asked only by whoever holds the state directory
         feed = intake.read() if intake is not None else None
+        notifiers = make_notifiers(chosen.notify, chosen.notify_on, os.environ, private=OUR_OWN)
         supervision = stack.enter_context(open_supervision(chosen.health_file, os.environ, clock))
         lock = OrchestratorLock(chosen.state_dir, clock)
         stack.enter_context(lock.hold(end_holder=end_holder if options.take_over else None))
@@ -204,6 +219,8 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
             intake.check(feed)
         durable.ensure_directory(chosen.log_dir)
         stack.callback(logs.configure_orchestrator(chosen.log_dir, Redactor()).close)
+        for notifier in notifiers:
+            stack.callback(notifier.close)
         tidy_up(chosen.state_dir)
         queue = open_queue(own, create=True) if named is None else open_named(named)
         stack.callback(queue.close)
@@ -211,7 +228,7 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
         sink = JsonlSink(chosen.log_dir / "events.jsonl", clock)
         stack.callback(sink.close)
         console = stack.enter_context(open_console(sys.stdout, clock, term=os.environ.get("TERM", "")))
-        everything = FanOut([sink, console, supervision.standing])
+        everything = FanOut([sink, console, supervision.standing, *notifiers])
         stack.enter_context(told_to_the_end(number, everything, supervision.standing, queue.counts, clock))
         if feed is not None:
             changes = queue.reconcile(

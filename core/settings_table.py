@@ -66,6 +66,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         log_keep: how many rotated logs of a profile are kept.
         log_rate: bytes a second a worker may write to its log before lines are dropped and counted.
         health_file: a small file that is rewritten every few seconds while a run lives (docs/operations.md); None: none.
+        notify: a command that is started, or an address that is sent to, for each thing worth telling (docs/operations.md).
+        notify_on: what of: ``finished``, ``needs_person``, ``quarantined``, ``pressure``, with commas.
         failures: what follows from single codes, where it is not what the table of policies says; ``[failures.<code>]`` in the
             file, ``OSTLER_FAILURES_<CODE>_…`` in the environment.
         retention: what ``ostler gc`` removes; ``[retention]`` in the file, ``OSTLER_RETENTION_…`` in the environment.
@@ -107,6 +109,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_keep: int = 5
     log_rate: int = 1024 * 1024
     health_file: str | None = None
+    notify: str | None = None
+    notify_on: str = "finished,needs_person,quarantined,pressure"
     failures: dict[Code, PolicyChange] = {}
     retention: Retention = Retention()
 
@@ -191,6 +195,7 @@ NO_SETTINGS = frozenset(
     {
         "OSTLER_CONFIG",
         "OSTLER_FEED_TOKEN",
+        "OSTLER_NOTIFY_TOKEN",
         "OSTLER_CONTROL_FD",
         "OSTLER_ATTEMPT",
         "OSTLER_DRIVER",

@@ -14,7 +14,8 @@ from core.cli.printing import print_json, say
 from core.domain.failure import Code
 from core.domain.outcome import ExitCode
 from core.domain.session import is_secret
-from core.redaction import MASK, mask_url
+from core.queue.http_feed import is_address
+from core.redaction import MASK, mask_path, mask_url
 from core.settings import Origin, located, resolve, rules, unknown_variables, variable
 from core.settings_failures import TABLE
 from core.settings_launch import read_launch_file
@@ -123,6 +124,8 @@ def masked(name: str, value: Any) -> str | int | float | bool | None:
         return MASK if value is not None and is_secret(name.rpartition(".")[2]) else value
     if is_secret(name.rpartition(".")[2]) and value:
         return MASK
+    if name == "notify" and is_address(str(value)):
+        return mask_path(str(value))
     return mask_url(str(value)) if isinstance(value, (str, Path)) else msgspec.json.encode(value).decode()
 
 

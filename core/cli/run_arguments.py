@@ -79,6 +79,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--retries", metavar="N", help="the same, counted without the first: one less than --max-attempts")
     add("--poison-limit", metavar="N", help="crashes in a row that quarantine a job (default 3)")
     add("--retry-delay", metavar="SECONDS", help="before the first retry (default 1); doubles with each")
+    add("--notify", metavar="COMMAND|URL", help="tell somebody: JSON on its standard input, or POSTed to it")
+    add("--notify-on", metavar="WHAT", help="finished,needs_person,quarantined,pressure (default: all)")
     add("--health-file", metavar="PATH", help="rewritten every few seconds while the run lives")
     add("--browser", metavar="PATH")
     add("--headed", action="store_true", default=None, help="show the browsers")
