@@ -88,11 +88,15 @@ def dispatch_settings(chosen: Settings, *, watch: bool) -> DispatchSettings:
         sandbox=chosen.sandbox, action_timeout=chosen.action_timeout, launch_timeout=chosen.browser_timeout, screenshots=chosen.screenshots,
         trace=chosen.trace, park=chosen.parking > 0,
     )  # fmt: skip
-    limits = AttemptLimits(start=chosen.start_timeout, progress=chosen.progress_timeout, hard=chosen.timeout)
+    limits = AttemptLimits(
+        start=chosen.start_timeout, progress=chosen.progress_timeout, hard=chosen.hard_limit,
+        percent=chosen.timeout_percent,
+    )  # fmt: skip
     return DispatchSettings(
         keep_failed=chosen.keep_failed,
         max_concurrent=chosen.slots, admission=chosen.admission_policy, max_preparing=chosen.preparing, gate_interval=chosen.gate_interval,
         batch_size=chosen.batch_size, batch_delay=chosen.batch_delay, max_parked=chosen.parking, wait_parked=chosen.wait_parked, stop_grace=chosen.stop_grace, limits=limits, retry=chosen.retry, worker=worker, watch=watch,
+        halt=chosen.halt_rule,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from core.errors import BadInput, Problem
 from core.input_file import absolute
 from core.settings_failures import TABLE, built_changes, failure_rules, unknown_failure
 from core.settings_file import ConfigFile
+from core.settings_forms import FORMS
 from core.settings_table import CHECKOUT, DEFAULTS, LEAST, MOST, NO_SETTINGS, PATHS, REPLACED, Settings
 from core.settings_value import LARGEST, WEEK, Rule, Wrong, convert, members, shown
 
@@ -167,7 +168,8 @@ def _rules(struct: Any, prefix: str) -> Iterator[Rule]:
             yield from _rules(field.type, f"{name}.")
             continue
         most = LARGEST if int in members(field.type) else sys.float_info.max
-        rule = Rule(name, field.type, LEAST.get(name, 0.0), most, name in PATHS, name not in REPLACED)
+        type_, form = FORMS.get(name, (field.type, None))
+        rule = Rule(name, type_, LEAST.get(name, 0.0), most, name in PATHS, name not in REPLACED, form)
         yield rule._replace(most=MOST.get(name, WEEK if rule.unit == "seconds" else most))
 
 

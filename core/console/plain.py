@@ -70,6 +70,8 @@ def line_for(event: Event, snapshot: Snapshot) -> str | None:  # noqa: C901, PLR
             return f"{event.profile_id} {one_line(event.step)} left {', '.join(map(one_line, event.files))}{sensitive}"
         case ev.JobChanged():
             return _changed(event)
+        case ev.RunHalted():
+            return f"halted: {event.reason}; {'stopping now' if event.at_once else 'running jobs may finish'}"
         case ev.StopAsked():
             how = "running jobs may finish; ask again to stop now" if event.how == "drain" else "stopping now"
             return f"stop asked: {how}"

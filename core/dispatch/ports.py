@@ -13,6 +13,7 @@ from core.control.port import Commands
 from core.dispatch.attempt import AttemptLimits
 from core.dispatch.off_loop import Blocking
 from core.domain.admission import AdmissionPolicy
+from core.domain.halt import Halt
 from core.domain.messages import WorkerSettings
 from core.domain.retry import RetryPolicy
 from core.events.port import EventHistory, EventSink, LeftEvents
@@ -48,7 +49,7 @@ class Attends(Protocol):
 
 class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of a run, in seconds where they are durations. ``batch_size`` None: jobs start one by one.
-    ``max_parked``: browsers that stay open for a person, beyond the slots; ``wait_parked``: for how long, once nothing else is
+    ``halt``: when the run ends early because of how its jobs end. ``max_parked``: browsers that stay open for a person, beyond the slots; ``wait_parked``: for how long, once nothing else is
     left.
     """
 
@@ -59,6 +60,7 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     limits: AttemptLimits
     retry: RetryPolicy
     worker: WorkerSettings
+    halt: Halt | None = None
     batch_size: int | None = None
     batch_delay: float = 2.0
     keep_failed: bool = False

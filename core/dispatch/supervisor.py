@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from core.dispatch.ports import DispatchSettings, Ports
     from core.dispatch.shutdown import Stop
     from core.dispatch.turn import Turn
+    from core.dispatch.usual_time import UsualTime
     from core.domain.model import Claim
     from core.process.port import Child
 
@@ -53,12 +54,14 @@ class Supervisor:
         blocking: Blocking,
         stop: Stop,
         *,
+        usual: UsualTime,
         changed: Callable[[], None],
     ) -> None:
         self._ports = ports
         self._settings = settings
         self._blocking = blocking
         self._stop = stop
+        self._usual = usual
         self._changed = changed
         self.handles = Handles()
 
@@ -96,7 +99,8 @@ class Supervisor:
         spec = claim.job.spec
         redactor = Redactor([password] if spec.proxy and (password := proxy_password(spec.proxy)) else [])
         started = self._ports.clock.monotonic()
-        attempt = Attempt(claim, self._settings.limits, started=started, redact=redactor.text)
+        usual = partial(self._usual.limit, spec.flow)
+        attempt = Attempt(claim, self._settings.limits, started=started, redact=redactor.text, usual=usual)
         if handle.asked.is_set():
             return attempt, Exit(returncode=None, stopped_by=handle.by, stop_reason=handle.reason)
         try:

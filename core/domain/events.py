@@ -206,7 +206,9 @@ class NetworkUsed(_OfAttempt, frozen=True, kw_only=True, tag="network_used"):
 
 
 class AttemptEnded(_OfAttempt, frozen=True, kw_only=True, tag="attempt_ended"):
-    """The attempt's tree is gone and its outcome is recorded. ``code``: what went wrong, as in docs/failures.md."""
+    """The attempt's tree is gone and its outcome is recorded. ``seconds``: without what it waited for a slot, for a person or
+    for a limit. ``code``: what went wrong, as in docs/failures.md.
+    """
 
     outcome: str
     reason: str
@@ -262,6 +264,13 @@ class StartsResumed(_Event, frozen=True, kw_only=True, tag="starts_resumed"):
     seconds: float
 
 
+class RunHalted(_Event, frozen=True, kw_only=True, tag="run_halted"):
+    """So many jobs ended so that ``--halt`` ends the run: nothing more is started. ``at_once``: what runs is stopped, too."""
+
+    reason: str
+    at_once: bool
+
+
 class StopAsked(_Event, frozen=True, kw_only=True, tag="stop_asked"):
     """A signal or the operator asked for a stop: ``drain`` or ``now``."""
 
@@ -305,6 +314,7 @@ Event = (
     | LimitChanged
     | StartsHeld
     | StartsResumed
+    | RunHalted
     | StopAsked
     | RunEnded
 )

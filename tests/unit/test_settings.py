@@ -106,6 +106,9 @@ WRONG: dict[str, tuple[str | bytes | None, dict[str, str], dict[str, Any]]] = {
     "negative": (None, {}, {"launch_interval": "-1"}),
     "huge": (None, {"OSTLER_MAX_ATTEMPTS": "9" * 400}, {}),
     "neither number nor never": ("[retention]\nlogs_days = 'often'\n", {}, {}),
+    # forms of their own
+    "halting": ("halt = 3\n", {"OSTLER_HALT": "soon,fail"}, {"halt": "now,fail=0%"}),
+    "percentages": ('timeout = "99%"\n', {"OSTLER_TIMEOUT": "300 percent"}, {"timeout": "%"}),
     # flags, and sources together
     "flags": (None, {}, {"max_concurrent": "many", "timeout": "5s", "progress_timeout": ""}),
     "a file for a directory": (None, {}, {"state_dir": TOML}),
@@ -190,7 +193,9 @@ def test_every_setting_can_be_set_everywhere(folder: Path) -> None:
     samples = {bool: True, int: 4096, float: 7.0, str: "x", Path: "x"}
     for rule in rules().values():
         table, _, leaf = rule.name.rpartition(".")
-        kind = members(rule.type)[0]
+        kind = next(iter(members(rule.type)), None)
+        if kind is None:
+            samples[kind] = "never"
         value = samples[kind] if kind in samples else typing.get_args(kind)[-1]
         value = min(value, kind(rule.most)) if kind in (int, float) else value
         toml = json.dumps(value)
