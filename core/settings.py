@@ -229,8 +229,9 @@ def _unknown(name: str, known: Mapping[str, Rule], raw: Any) -> Wrong:
 
 
 def _problem(one: _Given, wrong: Wrong, file: ConfigFile) -> Problem:
-    line, column = file.place(one.name) if one.kind == "file" else (None, None)
-    field = one.name if one.kind == "file" and wrong.expected != "a known setting" else ""
+    name = f"{one.name}.{wrong.below}" if wrong.below else one.name
+    line, column = file.place(name) if one.kind == "file" else (None, None)
+    field = name if (one.kind == "file" or wrong.below) and wrong.expected != "a known setting" else ""
     return Problem(
         place=one.place,
         line=line,

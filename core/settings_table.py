@@ -12,6 +12,7 @@ from core.domain.admission import AdmissionPolicy
 from core.domain.failure import Code
 from core.domain.halt import Halt, read_halt
 from core.domain.hard_limit import read_percent
+from core.domain.limits import Limit
 from core.domain.messages import Screenshots, Trace
 from core.domain.policy import PolicyChange
 from core.domain.retention import Retention
@@ -70,6 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         log_keep: how many rotated logs of a profile are kept.
         log_rate: bytes a second a worker may write to its log before lines are dropped and counted.
         health_file: a small file that is rewritten every few seconds while a run lives (docs/operations.md); None: none.
+        limits: by key, what all workers of a run share; ``[limits]`` in the file, JSON in the environment.
         failures: what follows from single codes, where it is not what the table of policies says; ``[failures.<code>]`` in the
             file, ``OSTLER_FAILURES_<CODE>_…`` in the environment.
         retention: what ``ostler gc`` removes; ``[retention]`` in the file, ``OSTLER_RETENTION_…`` in the environment.
@@ -112,6 +114,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_keep: int = 5
     log_rate: int = 1024 * 1024
     health_file: str | None = None
+    limits: dict[str, Limit] = {}
     failures: dict[Code, PolicyChange] = {}
     retention: Retention = Retention()
 

@@ -24,8 +24,10 @@ from core.dispatch.shutdown import Stop, obey_signals
 from core.dispatch.steering import Steering
 from core.dispatch.supervisor import Supervisor
 from core.dispatch.turn import take_turn
+from core.dispatch.turnstiles import Turnstiles
 from core.dispatch.usual_time import UsualTime
 from core.domain import events
+from core.domain.limits import merged
 from core.domain.model import Announced, JobState
 from core.domain.outcome import Done, Exit, ExitCode, HostFault, classify, worst
 from core.domain.planning import FleetView, Plan, plan
@@ -70,10 +72,15 @@ class Dispatcher:
         self._preparing = Slots(settings.max_preparing)
         self._gate = LaunchGate(settings.gate_interval, ports.clock)
         self._usual = UsualTime(settings.limits)
+        self._turnstiles = Turnstiles(
+            merged(settings.key_limits, settings.feed_key_limits), ports.clock,
+            record=ports.limit_record, files=self._blocking.files,
+        )  # fmt: skip
         self._halting = Halting(settings.halt, stop, ports.clock, self._emit)
         self._supervisor = Supervisor(
-            ports, settings, self._blocking, stop, usual=self._usual, changed=self._change_seen
-        )
+            ports, settings, self._blocking, stop,
+            usual=self._usual, turnstiles=self._turnstiles, changed=self._change_seen,
+        )  # fmt: skip
         self._completion = Completion(ports, settings, self._blocking, stop)
         self._recovery = Recovery(ports, settings, self._blocking, self._completion, stop)
         self._edits = Edits(ports, settings, self._blocking, changed=self._change_seen, overtaken=self._yield_to_newer)

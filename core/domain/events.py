@@ -188,6 +188,20 @@ class AttemptResumed(_OfAttempt, frozen=True, kw_only=True, tag="attempt_resumed
     step: str
 
 
+class LimitHeld(_OfAttempt, frozen=True, kw_only=True, tag="limit_held"):
+    """An attempt has waited for a second for what a key limits, and goes on waiting; ``reason``: what the limit is."""
+
+    key: str
+    reason: str
+
+
+class LimitPassed(_OfAttempt, frozen=True, kw_only=True, tag="limit_passed"):
+    """The attempt of a ``limit_held`` waits no more: it was its turn, or it no longer wants it. ``seconds``: how long it waited."""
+
+    key: str
+    seconds: float
+
+
 class NetworkUsed(_OfAttempt, frozen=True, kw_only=True, tag="network_used"):
     """What an attempt's browsers asked of the network, sent when the last of them is closed; an attempt that was killed has
     none. ``hosts`` are the busiest, ``more_hosts`` counts those left out; totals include them. ``received`` and ``sent`` are
@@ -305,6 +319,8 @@ Event = (
     | StepFailed
     | AttemptParked
     | AttemptResumed
+    | LimitHeld
+    | LimitPassed
     | WorkerNoted
     | ArtifactsKept
     | NetworkUsed

@@ -20,9 +20,11 @@ EXPECTED_RATE = 'a rate as "5/min" (s, min, h or d, also "1/10s")'
 MOST = 10_000
 """The largest number of a limit: a rate is remembered start by start."""
 LONGEST_KEY = 200
+RATE_PATTERN = r"^ *[0-9]{1,6} */ *[0-9]{0,6} *(s|sec|min|m|h|d) *$"
 _RATE = re.compile(r"([0-9]{1,6})/([0-9]{0,6})(s|sec|min|m|h|d)")
 _UNITS = {"s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
-_LONGEST_PERIOD = 7 * 86_400.0
+_WRITTEN = tuple((unit, _UNITS[unit]) for unit in ("d", "h", "min", "s"))
+LONGEST_PERIOD = 7 * 86_400.0
 
 
 class Rate(msgspec.Struct, frozen=True):
@@ -32,7 +34,10 @@ class Rate(msgspec.Struct, frozen=True):
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.number} in {self.seconds:g} s"
+        """Return it as somebody writes it."""
+        unit, size = next(one for one in _WRITTEN if self.seconds % one[1] == 0)
+        times = round(self.seconds / size)
+        return f"{self.number}/{times if times > 1 else ''}{unit}"
 
 
 class Limit(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +92,7 @@ def read_rate(text: str) -> Rate | None:
         return None
     number, times, unit = found.groups()
     rate = Rate(int(number), (int(times) if times else 1) * _UNITS[unit])
-    return rate if 1 <= rate.number <= MOST and 0 < rate.seconds <= _LONGEST_PERIOD else None
+    return rate if 1 <= rate.number <= MOST and 0 < rate.seconds <= LONGEST_PERIOD else None
 
 
 def _limit(key: str, value: Any, common: int | None) -> Limit:
@@ -118,6 +123,15 @@ def _concurrency(key: str, value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST:
         raise LimitFault(key, f"a whole number from 1 to {MOST} as {CONCURRENCY}", _shown(value))
     return value
+
+
+def written(limits: Mapping[str, Limit]) -> dict[str, dict[str, str | int]]:
+    """Return limits as somebody writes them."""
+    said: dict[str, dict[str, str | int]] = {}
+    for key, limit in limits.items():
+        said[key] = {} if limit.rate is None else {RATE: str(limit.rate)}
+        said[key] |= {} if limit.concurrency is None else {CONCURRENCY: limit.concurrency}
+    return said
 
 
 def merged(first: Mapping[str, Limit], then: Mapping[str, Limit]) -> dict[str, Limit]:

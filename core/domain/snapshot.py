@@ -187,6 +187,10 @@ def fold(snapshot: Snapshot, event: Event) -> Snapshot:  # noqa: C901, PLR0911, 
             return _step_committed(now, event)
         case ev.StepFailed(reason=reason):
             return _running(now, event.job, reason=reason)
+        case ev.LimitHeld(key=key, reason=reason):
+            return _running(now, event.job, reason=f"waits for {key}: {reason}")
+        case ev.LimitPassed():
+            return _running(now, event.job, reason="")
         case ev.AttemptEnded():
             return _attempt_ended(now, event)
         case ev.JobChanged():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.domain.limits import Limit, LimitFault, Rate, merged, read_limits, read_rate
+from core.domain.limits import Limit, LimitFault, Rate, merged, read_limits, read_rate, written
 from core.domain.turnstile import NEVER, Turnstile
 
 
@@ -19,7 +19,10 @@ from core.domain.turnstile import NEVER, Turnstile
         ("100/h", Rate(100, 3600.0)),
         ("10000/d", Rate(10_000, 86_400.0)),
         ("3/2h", Rate(3, 7200.0)),
-        *[(wrong, None) for wrong in ("", "5", "/min", "0/s", "5/0s", "10001/s", "5/w", "-5/s", "1.5/s", "5/8d", "٥/s")],
+        *[
+            (wrong, None)
+            for wrong in ("", "5", "/min", "0/s", "5/0s", "10001/s", "5/w", "-5/s", "1.5/s", "5/8d", "\u0665/s")
+        ],
     ],
 )
 def test_a_rate_is_read(text, rate):
@@ -42,7 +45,16 @@ def test_limits_are_read():
     }
     assert read_limits({}) == {}
     assert read_limits({"a": {"rate": "1/s"}}) == {"a": Limit(rate=Rate(1, 1.0))}
-    assert str(read_rate("1/10s")) == "1 in 10 s"
+
+
+@pytest.mark.parametrize("text", ["5/s", "1/10s", "5/min", "7/90s", "100/h", "3/2h", "9/d"])
+def test_what_was_read_can_be_written(text):
+    """As it stood, or shorter."""
+    assert str(read_rate(text)) == text
+    assert written({"a": Limit(rate=read_rate(text), concurrency=2), "b": Limit()}) == {
+        "a": {"rate": text, "concurrency": 2},
+        "b": {},
+    }
 
 
 @pytest.mark.parametrize(
@@ -106,7 +118,7 @@ def test_a_start_counts_from_when_it_was_said():
     for who in "abc":
         turnstile.ask(who)
     assert turnstile.admit("a", 0.0)
-    assert (turnstile.opens_at(50.0), turnstile.why_not(50.0)) == (NEVER, "1 in 10 s")
+    assert (turnstile.opens_at(50.0), turnstile.why_not(50.0)) == (NEVER, "1/10s")
     turnstile.began("a", 50.0)
     turnstile.began("a", 55.0)
     assert turnstile.opens_at(51.0) == 60.0
