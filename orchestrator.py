@@ -59,6 +59,7 @@ from core.queue.open import SourceKind, open_named, open_queue, open_source
 from core.queue.remote import FETCH_LIMIT, MAX_FETCHED, RemoteFollower, RemoteReader
 from core.redaction import Redactor
 from core.settings_launch import read_launch_file
+from core.state.limit_record import FileLimitRecord
 from core.state.orchestrator_lock import OrchestratorLock
 from core.state.sessions import FileSessionStore
 from core.supervision import sd_notify
@@ -69,9 +70,10 @@ from core.workspaces.files import FileWorkspaces
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from core.dispatch.ports import FeedFollower
+    from core.domain.limits import Limit
     from core.queue.feed import Feed
     from core.queue.open import Source
     from core.queue.remote import RemoteFeed
@@ -85,18 +87,22 @@ OUR_OWN = sd_notify.VARIABLES | {TOKEN, notify_http.TOKEN, "OSTLER_NOTIFY"}
 RUN_PY = Path(__file__).resolve().with_name("run.py")
 
 
-def dispatch_settings(chosen: Settings, *, watch: bool) -> DispatchSettings:
-    """Return the dispatcher's share of the settings."""
+def dispatch_settings(chosen: Settings, feed_limits: Mapping[str, Limit], *, watch: bool) -> DispatchSettings:
+    """Return the dispatcher's share of the settings, and what the feed limits."""
     worker = WorkerSettings(
         state_dir=str(chosen.state_dir), log_dir=str(chosen.log_dir), browser=chosen.browser, headed=chosen.headed,
         sandbox=chosen.sandbox, action_timeout=chosen.action_timeout, launch_timeout=chosen.browser_timeout, screenshots=chosen.screenshots,
         trace=chosen.trace, park=chosen.parking > 0,
     )  # fmt: skip
-    limits = AttemptLimits(start=chosen.start_timeout, progress=chosen.progress_timeout, hard=chosen.timeout)
+    limits = AttemptLimits(
+        start=chosen.start_timeout, progress=chosen.progress_timeout, hard=chosen.hard_limit,
+        percent=chosen.timeout_percent,
+    )  # fmt: skip
     return DispatchSettings(
         keep_failed=chosen.keep_failed,
         max_concurrent=chosen.slots, admission=chosen.admission_policy, max_preparing=chosen.preparing, gate_interval=chosen.gate_interval,
         batch_size=chosen.batch_size, batch_delay=chosen.batch_delay, max_parked=chosen.parking, wait_parked=chosen.wait_parked, stop_grace=chosen.stop_grace, limits=limits, retry=chosen.retry, worker=worker, watch=watch,
+        halt=chosen.halt_rule, key_limits=chosen.limits, feed_key_limits=feed_limits,
     )  # fmt: skip
 
 
@@ -189,6 +195,14 @@ def tidy_up(state_dir: Path) -> None:
     ProfileManager(state_dir).tidy(stale=True)
 
 
+def limits_of(feed: Feed | None, record: FileLimitRecord) -> Mapping[str, Limit]:
+    """Return what the feed limits by key, and remember it; without one, what those limit that were read before."""
+    if feed is None:
+        return record.feed_limits()
+    record.keep_feed(feed.name, feed.limits)
+    return feed.limits
+
+
 def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
     """Wire everything up and run the queue."""
     chosen = resolved.settings
@@ -225,8 +239,7 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
         queue = open_queue(own, create=True) if named is None else open_named(named)
         stack.callback(queue.close)
         number = queue.begin_run(clock.now(), feed=None if feed is None else feed.name)
-        sink = JsonlSink(chosen.log_dir / "events.jsonl", clock)
-        stack.callback(sink.close)
+        sink = stack.enter_context(contextlib.closing(JsonlSink(chosen.log_dir / "events.jsonl", clock)))
         console = stack.enter_context(open_console(sys.stdout, clock, term=os.environ.get("TERM", "")))
         everything = FanOut([sink, console, supervision.standing, *notifiers])
         stack.enter_context(told_to_the_end(number, everything, supervision.standing, queue.counts, clock))
@@ -242,6 +255,7 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
             follower = RemoteFollower(reader, intake, queue, clock, interval=chosen.watch_interval)
         elif options.watch and intake is not None and source is not None and source.path is not None:
             follower = FileFollower(source.path, intake, queue, clock, seen=seen)
+        record = stack.enter_context(contextlib.closing(FileLimitRecord(chosen.state_dir, clock)))
         locks = FileProfileLocks(chosen.state_dir, clock)
         ports = Ports(
             queue=queue,
@@ -259,8 +273,10 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
             left=EventSpool(chosen.state_dir),
             meter=SystemMeter(chosen.state_dir) if chosen.admission == "on" else None,
             attendant=supervision.attendant,
+            limit_record=record,
         )
-        return anyio.run(Dispatcher(ports, dispatch_settings(chosen, watch=options.watch), Stop()).run, number)
+        dispatcher = Dispatcher(ports, dispatch_settings(chosen, limits_of(feed, record), watch=options.watch), Stop())
+        return anyio.run(dispatcher.run, number)
 
 
 def _say(text: object) -> None:

@@ -8,13 +8,16 @@ import re
 import types
 import typing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from core.domain.session import is_secret
 from core.input_file import absolute
 from core.redaction import MASK, mask_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WEEK = 7 * 86_400.0
 LARGEST = 2**53
@@ -35,11 +38,25 @@ _LONGEST_NUMBER = 4096
 
 
 class Wrong(NamedTuple):
-    """Why a value cannot be taken."""
+    """Why a value cannot be taken; ``below``: the name of the part of a table that is to blame."""
 
     expected: str
     found: str
     hint: str = ""
+    below: str = ""
+
+
+class Form(NamedTuple):
+    """A way to write a setting that no type says.
+
+    Attributes:
+        expected: what it takes, in words.
+        read: returns the value, or a ``Wrong``; None for what is meant as another type. Called with what was given, and whether
+            it comes from where everything is text.
+    """
+
+    expected: str
+    read: Callable[[Any, bool], Any]
 
 
 class Rule(NamedTuple):
@@ -52,6 +69,7 @@ class Rule(NamedTuple):
         most: the largest number.
         is_path: a text that is a path.
         follows: whether a link at that path is followed.
+        form: a way to write it that no type says; ``type`` has what it takes besides.
     """
 
     name: str
@@ -60,6 +78,7 @@ class Rule(NamedTuple):
     most: float
     is_path: bool
     follows: bool = True
+    form: Form | None = None
 
     @property
     def unit(self) -> str:
@@ -75,6 +94,7 @@ class Rule(NamedTuple):
     def expected(self) -> str:
         """What it takes, in words."""
         words = [self._word(one) for one in members(self.type)]
+        words += [] if self.form is None else [self.form.expected]
         return " or ".join("a path" if self.is_path and word == "a text" else word for word in words)
 
     def _word(self, one: Any) -> str:
@@ -105,6 +125,8 @@ def convert(rule: Rule, raw: Any, base: Path, *, is_text: bool) -> Any:
     """
     if is_text and raw == "":
         return Wrong(rule.expected, "nothing", "leave it out to have the default")
+    if rule.form is not None and (formed := rule.form.read(raw, is_text)) is not None:
+        return formed
     if rule.is_path or rule.type is Path:
         return _path(rule, raw, base)
     try:
@@ -115,7 +137,7 @@ def convert(rule: Rule, raw: Any, base: Path, *, is_text: bool) -> Any:
         least = f"{rule.least:.15g}"
         limits = f"at least {least}" if rule.most >= LARGEST else f"{least} to {rule.most:.15g}"
         hint = "it counts seconds, not milliseconds" if rule.unit == "seconds" and rule.most < value < math.inf else ""
-        return Wrong(f"{rule.expected}, {limits}", shown(rule.name, raw), hint)
+        return Wrong(f"{rule._replace(form=None).expected}, {limits}", shown(rule.name, raw), hint)
     return value
 
 

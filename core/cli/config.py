@@ -12,6 +12,7 @@ from core.cli import config_check, config_failures
 from core.cli.command import add_command
 from core.cli.printing import print_json, say
 from core.domain.failure import Code
+from core.domain.limits import written
 from core.domain.outcome import ExitCode
 from core.domain.session import is_secret
 from core.queue.http_feed import is_address
@@ -91,6 +92,7 @@ def report(resolved: Resolved, warnings: list[str]) -> ConfigReport:
         value: Any = resolved.settings
         for part in name.split("."):
             value = value[Code(part)] if isinstance(value, dict) else getattr(value, part)
+        value = written(value) if name == "limits" else value
         origin = origins.get(name, Origin(kind="default"))
         values.append(
             Value(name=name, value=masked(name, value), origin=origin.kind, where=origin.where, variable=variable(name))

@@ -45,7 +45,7 @@ class PlainConsole:
         self._writer.close()
 
 
-def line_for(event: Event, snapshot: Snapshot) -> str | None:  # noqa: C901, PLR0911 - one case for each kind of event
+def line_for(event: Event, snapshot: Snapshot) -> str | None:  # noqa: C901, PLR0911, PLR0912 - one case for each kind of event
     """Return what to say about ``event``, after which the run is ``snapshot``; None for nothing."""
     match event:
         case ev.RunStarted() if event.queued:
@@ -65,11 +65,15 @@ def line_for(event: Event, snapshot: Snapshot) -> str | None:  # noqa: C901, PLR
         case ev.StepFailed():
             then = "; trying again" if event.will_retry else ""
             return f"{event.profile_id} {one_line(event.step)} failed, try {event.try_}: {one_line(event.reason)}{then}"
+        case ev.LimitHeld():
+            return f"{event.profile_id} waits for {one_line(event.key)}: {event.reason}"
         case ev.ArtifactsKept():
             sensitive = " (sensitive)" if event.sensitive else ""
             return f"{event.profile_id} {one_line(event.step)} left {', '.join(map(one_line, event.files))}{sensitive}"
         case ev.JobChanged():
             return _changed(event)
+        case ev.RunHalted():
+            return f"halted: {event.reason}; {'stopping now' if event.at_once else 'running jobs may finish'}"
         case ev.StopAsked():
             how = "running jobs may finish; ask again to stop now" if event.how == "drain" else "stopping now"
             return f"stop asked: {how}"

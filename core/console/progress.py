@@ -161,6 +161,8 @@ class Screen:
         parts += [(f"{number} {word}", styles.get(word, "")) for word, number in numbers.items() if number]
         if snapshot.started_at is not None:
             parts.append((duration(self._now - snapshot.started_at), "dim"))
+        if snapshot.halted:
+            parts.append((f"halted: {snapshot.halted}", "yellow"))
         if snapshot.stopping:
             parts.append(("stopping now" if snapshot.stopping == "now" else "finishing (^C: stop now)", "yellow"))
         text = Text()

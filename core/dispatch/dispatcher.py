@@ -17,15 +17,19 @@ from core.dispatch.admission import LaunchGate, Slots
 from core.dispatch.batches import Batches
 from core.dispatch.completion import Completion
 from core.dispatch.edits import Edits
+from core.dispatch.halting import Halting
 from core.dispatch.pressure import Pressure
 from core.dispatch.recovery import Recovery
 from core.dispatch.shutdown import Stop, obey_signals
 from core.dispatch.steering import Steering
 from core.dispatch.supervisor import Supervisor
 from core.dispatch.turn import take_turn
+from core.dispatch.turnstiles import Turnstiles
+from core.dispatch.usual_time import UsualTime
 from core.domain import events
+from core.domain.limits import merged
 from core.domain.model import Announced, JobState
-from core.domain.outcome import Exit, ExitCode, HostFault, classify, worst
+from core.domain.outcome import Done, Exit, ExitCode, HostFault, classify, worst
 from core.domain.planning import FleetView, Plan, plan
 from core.errors import Fenced, OstlerError, QueueUnavailable
 
@@ -67,7 +71,16 @@ class Dispatcher:
         self._slots = Slots(settings.max_concurrent)
         self._preparing = Slots(settings.max_preparing)
         self._gate = LaunchGate(settings.gate_interval, ports.clock)
-        self._supervisor = Supervisor(ports, settings, self._blocking, stop, changed=self._change_seen)
+        self._usual = UsualTime(settings.limits)
+        self._turnstiles = Turnstiles(
+            merged(settings.key_limits, settings.feed_key_limits), ports.clock,
+            record=ports.limit_record, files=self._blocking.files,
+        )  # fmt: skip
+        self._halting = Halting(settings.halt, stop, ports.clock, self._emit)
+        self._supervisor = Supervisor(
+            ports, settings, self._blocking, stop,
+            usual=self._usual, turnstiles=self._turnstiles, changed=self._change_seen,
+        )  # fmt: skip
         self._completion = Completion(ports, settings, self._blocking, stop)
         self._recovery = Recovery(ports, settings, self._blocking, self._completion, stop)
         self._edits = Edits(ports, settings, self._blocking, changed=self._change_seen, overtaken=self._yield_to_newer)
@@ -132,6 +145,7 @@ class Dispatcher:
             )
         )
         seen = await self._blocking.queue(self._ports.queue.changes_of_others)
+        await self._usual.learn(self._ports.queue, self._blocking)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._edits.notice_others, seen)
             tasks.start_soon(obey_signals, self._stop, self._hear)
@@ -290,11 +304,18 @@ class Dispatcher:
         self._count_host_faults(exit_)
         announced = None
         committed = False
+        idle = 0.0
         if attempt is not None:
             announced = Announced(flags=attempt.flags, committed=frozenset(attempt.done))
             committed = attempt.committed > 0
+            idle = attempt.idle(self._ports.clock.monotonic())
         with anyio.CancelScope(shield=True):
-            await self._completion.complete(claim, exit_, committed=committed, announced=announced)
+            job, seconds = await self._completion.complete(
+                claim, exit_, committed=committed, announced=announced, idle=idle
+            )
+        if isinstance(classify(exit_), Done):
+            self._usual.add(claim.job.spec.flow, seconds)
+        self._halting.count(job.state)
 
     async def _recover(self, attempt: AttemptRecord, announced: Announced | None) -> None:
         """A dying attempt of an earlier run holds a slot until it is gone."""
@@ -350,7 +371,7 @@ class Dispatcher:
         codes = {code for state, code in _VERDICTS.items() if counts.get(state, 0)}
         if self._verdict is not None:
             codes.add(self._verdict)
-        if self._stop.drain.is_set() and any(counts.get(state, 0) for state in _LEFT_OVER):
+        if self._stop.drain.is_set() and not self._halting.is_due and any(counts.get(state, 0) for state in _LEFT_OVER):
             codes.add(ExitCode.INTERRUPTED)
         return worst(codes)
 

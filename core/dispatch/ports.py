@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,13 +13,15 @@ from core.control.port import Commands
 from core.dispatch.attempt import AttemptLimits
 from core.dispatch.off_loop import Blocking
 from core.domain.admission import AdmissionPolicy
+from core.domain.halt import Halt
+from core.domain.limits import Limit
 from core.domain.messages import WorkerSettings
 from core.domain.retry import RetryPolicy
 from core.events.port import EventHistory, EventSink, LeftEvents
 from core.process.port import HostMeter, Launcher, Reaper
 from core.profiles.port import ProfileLocks
 from core.queue.port import JobQueue, Reconciled
-from core.state.port import SessionStore
+from core.state.port import LimitRecord, SessionStore
 from core.workspaces.port import Workspaces
 
 
@@ -48,7 +50,8 @@ class Attends(Protocol):
 
 class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of a run, in seconds where they are durations. ``batch_size`` None: jobs start one by one.
-    ``max_parked``: browsers that stay open for a person, beyond the slots; ``wait_parked``: for how long, once nothing else is
+    ``key_limits``: by key, those of the operator; ``feed_key_limits``: those of the feed, for keys that the operator leaves to it.
+    ``halt``: when the run ends early because of how its jobs end. ``max_parked``: browsers that stay open for a person, beyond the slots; ``wait_parked``: for how long, once nothing else is
     left.
     """
 
@@ -59,6 +62,9 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     limits: AttemptLimits
     retry: RetryPolicy
     worker: WorkerSettings
+    key_limits: Mapping[str, Limit] = {}
+    feed_key_limits: Mapping[str, Limit] = {}
+    halt: Halt | None = None
     batch_size: int | None = None
     batch_delay: float = 2.0
     keep_failed: bool = False
@@ -94,3 +100,4 @@ class Ports:
     meter: HostMeter | None = None
     blocking: Blocking = field(default_factory=Blocking)
     attendant: Attends | None = None
+    limit_record: LimitRecord | None = None

@@ -91,6 +91,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         step_seconds: latest durations by step name, of steps whose body ran.
         job_seconds: latest durations of attempts that finished their job.
         stopping: ``drain`` or ``now`` once a stop was asked for.
+        halted: why the run ended early, as ``3 of 40 failed``; empty if it did not by itself.
         exit_code: once the run has ended.
         counts: jobs by state over the whole queue, once the run has ended.
         network: what browsers asked for, and how much travelled.
@@ -114,6 +115,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     step_seconds: Mapping[str, tuple[float, ...]] = msgspec.field(default_factory=dict)
     job_seconds: tuple[float, ...] = ()
     stopping: str = ""
+    halted: str = ""
     exit_code: int | None = None
     counts: Mapping[str, int] = msgspec.field(default_factory=dict)
     seconds: float = 0.0
@@ -185,6 +187,10 @@ def fold(snapshot: Snapshot, event: Event) -> Snapshot:  # noqa: C901, PLR0911, 
             return _step_committed(now, event)
         case ev.StepFailed(reason=reason):
             return _running(now, event.job, reason=reason)
+        case ev.LimitHeld(key=key, reason=reason):
+            return _running(now, event.job, reason=f"waits for {key}: {reason}")
+        case ev.LimitPassed():
+            return _running(now, event.job, reason="")
         case ev.AttemptEnded():
             return _attempt_ended(now, event)
         case ev.JobChanged():
@@ -200,6 +206,8 @@ def fold(snapshot: Snapshot, event: Event) -> Snapshot:  # noqa: C901, PLR0911, 
         case ev.ArtifactsKept(files=files):
             seen = dict.fromkeys((*now.evidence_at, *(file.rpartition("/")[0] for file in files)))
             return msgspec.structs.replace(now, evidence=now.evidence + 1, evidence_at=tuple(seen)[:KEPT_EVIDENCE])
+        case ev.RunHalted(reason=reason, at_once=at_once):
+            return msgspec.structs.replace(now, halted=reason, stopping="now" if at_once else "drain")
         case ev.StopAsked(how=how):
             return msgspec.structs.replace(now, stopping=how)
         case ev.RunEnded():

@@ -28,9 +28,10 @@ from core.queue.feed_entries import DocumentEntries, LineEntries
 from core.queue.feed_job import FeedDefaults, Resolver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from core.domain.limits import Limit
     from core.domain.model import JobSpec
     from core.queue.feed_entries import Entries
     from core.queue.feed_places import DocumentPlaces, Place
@@ -71,6 +72,11 @@ class Feed:
         self._entries = entries
         self._resolver = resolver
         self._places: DocumentPlaces | None = None
+
+    @property
+    def limits(self) -> Mapping[str, Limit]:
+        """What it limits, by key."""
+        return self._entries.limits
 
     @property
     def specs(self) -> Iterator[JobSpec]:

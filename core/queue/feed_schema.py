@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from core.domain.limits import CONCURRENCY, EXPECTED_RATE, LONGEST_KEY, MOST, RATE, RATE_PATTERN
 from core.domain.validation import PROXY_SCHEMES
 from core.queue.feed_job import EXPECTED, LARGEST_INT, RawDefaults, RawJob
 
@@ -40,6 +41,7 @@ def feed_schema() -> dict[str, Any]:
         "properties": {
             "$schema": {"type": ["string", "null"], "description": "Where an editor finds this schema."},
             "defaults": {"$ref": "#/$defs/RawDefaults"},
+            "limits": _limits(),
             "jobs": jobs,
         },
         "required": ["jobs"],
@@ -50,6 +52,27 @@ def feed_schema() -> dict[str, Any]:
         "title": "A queue of Ostler",
         "anyOf": [jobs, document],
         "$defs": definitions,
+    }
+
+
+def _limits() -> dict[str, Any]:
+    rate = {"type": "string", "pattern": RATE_PATTERN, "description": f"Expected is {EXPECTED_RATE}."}
+    concurrency = {"type": "integer", "minimum": 1, "maximum": MOST}
+    both = {
+        "type": "object",
+        "properties": {RATE: rate, CONCURRENCY: concurrency},
+        "minProperties": 1,
+        "additionalProperties": False,
+    }
+    return {
+        "type": ["object", "null"],
+        "description": "What all workers share, by key: how often something may be begun, and how many may be at it at a time.",
+        "properties": {
+            CONCURRENCY: {**concurrency, "description": "Of each key that says none of its own."},
+            RATE: False,
+        },
+        "propertyNames": {"minLength": 1, "maxLength": LONGEST_KEY},
+        "additionalProperties": {"anyOf": [rate, both]},
     }
 
 

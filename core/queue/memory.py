@@ -14,7 +14,7 @@ from core.queue.following import CANCELLABLE, CLAIMED, GONE, PENDING, RELEASED, 
 from core.queue.port import PastAttempt, Readiness, Reconciled
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from core.domain.failure import Code
     from core.domain.model import JobSpec, ProcessStamp
@@ -241,6 +241,15 @@ class MemoryQueue:
         """See ``JobQueue``."""
         counts = Counter(str(job.code) for job in self.jobs() if job.code is not None)
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    def usual_seconds(self, most: int) -> Mapping[str, Sequence[float]]:
+        """See ``JobQueue``."""
+        found: dict[str, list[float]] = {}
+        well = [(one.ended_at, nonce, one.seconds) for nonce, one in self._store.past.items() if one.outcome == "done"]
+        for _, nonce, seconds in sorted(well, key=lambda one: one[0] or 0.0):
+            flow = self.job(self._store.attempts[nonce].job_id).spec.flow
+            found.setdefault(flow, []).append(seconds or 0.0)
+        return {flow: seconds[-most:] for flow, seconds in found.items()}
 
     def pending_profiles(self) -> set[str]:
         """See ``JobQueue``."""

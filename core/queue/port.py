@@ -164,6 +164,10 @@ class JobQueue(Protocol):
         """Return how many jobs have each code, the most frequent first: those whose latest attempt did not end well."""
         ...
 
+    def usual_seconds(self, most: int) -> Mapping[str, Sequence[float]]:
+        """Return what attempts took that ended well, by flow: the latest of each, at most ``most``, oldest first."""
+        ...
+
     def pending_profiles(self) -> set[str]:
         """Return profiles with a job that is not terminal."""
         ...

@@ -21,7 +21,7 @@ from core.queue.reconciling import Reading, follow, load
 from core.queue.rows import ANEW, ATTEMPT_COLUMNS, JOB_COLUMNS, attempt_of, job_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from core.domain.failure import Code
@@ -299,6 +299,19 @@ class SqliteQueue:
                 {"scope": self._scope},
             )
             return dict(rows)
+
+    def usual_seconds(self, most: int) -> Mapping[str, Sequence[float]]:
+        """See ``JobQueue``."""
+        found: dict[str, list[float]] = {}
+        with self._database.reading() as connection:
+            for flow, seconds in connection.execute(
+                "SELECT flow, seconds FROM (SELECT flow, seconds, ended_at, attempts.rowid AS place, row_number() OVER "
+                "(PARTITION BY flow ORDER BY ended_at DESC, attempts.rowid DESC) AS age FROM attempts "
+                "JOIN jobs ON jobs.id = attempts.job_id WHERE outcome = 'done') WHERE age <= ? ORDER BY ended_at, place",
+                (most,),
+            ):
+                found.setdefault(flow, []).append(seconds)
+        return found
 
     def pending_profiles(self) -> set[str]:
         """See ``JobQueue``."""

@@ -556,3 +556,14 @@ def test_a_run_may_be_limited_to_one_feed(queue, connect):
     everything.begin_run(NOW)
     assert everything.claim(NOW, "n9") is None
     assert everything.readiness(NOW, 5).later == 2
+
+
+def test_what_attempts_usually_take_is_known_by_flow(queue):
+    """Only of those that ended well, the latest of each flow, oldest first; also to a run that comes later."""
+    fill(queue, *(job(name, flow=f"/{name[0]}.py") for name in ("a1", "a2", "a3", "b1", "b2")))
+    for number, name in enumerate(claimed(queue)):
+        decision = Decision(event=JobEvent.COMPLETED if name != "b2" else JobEvent.GIVEN_UP, counters=Counters())
+        outcome = "done" if name != "b2" else "failed"
+        queue.finish(f"nonce-{NOW}-{number}", decision, now=NOW + 9 - number, seconds=float(number), outcome=outcome)
+    assert queue.usual_seconds(9) == {"/a.py": [2.0, 1.0, 0.0], "/b.py": [3.0]}
+    assert queue.usual_seconds(2) == {"/a.py": [1.0, 0.0], "/b.py": [3.0]}

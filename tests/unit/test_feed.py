@@ -249,7 +249,7 @@ def test_mistakes_are_named_with_their_place(folder, text, expected):
     [
         ("q.json", '{"profile_id": "a"}', [
             "q.json:1:1: expected a list of jobs under `jobs`, found none (one job alone stands in a list: [{…}])",
-            'q.json:1:2: expected a known field, found "profile_id" (known are jobs, defaults)',
+            'q.json:1:2: expected a known field, found "profile_id" (known are jobs, defaults, limits)',
         ]),
         ("q.json", '{"profile_id": "a"}\n{"profile_id": "b"}', [
             'q.json:2:1: expected nothing after the end of the value, found "{" (one job a line belongs in a *.jsonl file)',
