@@ -50,6 +50,7 @@ from core.profiles.lock import FileProfileLocks
 from core.profiles.manager import ProfileManager
 from core.profiles.store import FileProfileStore
 from core.queue.feed import FeedDefaults, read_feed
+from core.queue.feed_order import refuse_unknown
 from core.queue.header import refuse_foreign
 from core.queue.http_feed import TOKEN, HttpFeed, is_address
 from core.queue.intake import FileFollower, Intake, signature
@@ -67,11 +68,15 @@ from core.workspaces.files import FileWorkspaces
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
+    from core.clock import Clock
     from core.dispatch.ports import FeedFollower
+    from core.domain.failure import Code
+    from core.events.port import EventSink
     from core.queue.feed import Feed
     from core.queue.open import Source
+    from core.queue.port import JobQueue
     from core.queue.remote import RemoteFeed
     from core.settings import Settings
 
@@ -174,6 +179,17 @@ def tidy_up(state_dir: Path) -> None:
     ProfileManager(state_dir).tidy(stale=True)
 
 
+def take_in(
+    queue: JobQueue, feed: Feed | None, sink: EventSink, clock: Clock, *, again: bool, retry_failed: Collection[Code]
+) -> None:
+    """Make the queue follow its feed, or go on with what it holds."""
+    if feed is None:
+        queue.resume(clock.now(), again=again, retry_failed=retry_failed)
+        return
+    changes = queue.reconcile(feed.name, feed.specs, now=clock.now(), again=again, retry_failed=retry_failed)
+    sink.emit(events.FeedRead(at=clock.now(), source=feed.name, **structs.asdict(changes)))
+
+
 def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
     """Wire everything up and run the queue."""
     chosen = resolved.settings
@@ -207,19 +223,15 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
         tidy_up(chosen.state_dir)
         queue = open_queue(own, create=True) if named is None else open_named(named)
         stack.callback(queue.close)
+        if feed is not None:
+            refuse_unknown(feed, queue.known)
         number = queue.begin_run(clock.now(), feed=None if feed is None else feed.name)
         sink = JsonlSink(chosen.log_dir / "events.jsonl", clock)
         stack.callback(sink.close)
         console = stack.enter_context(open_console(sys.stdout, clock, term=os.environ.get("TERM", "")))
         everything = FanOut([sink, console, supervision.standing])
         stack.enter_context(told_to_the_end(number, everything, supervision.standing, queue.counts, clock))
-        if feed is not None:
-            changes = queue.reconcile(
-                feed.name, feed.specs, now=clock.now(), again=options.again, retry_failed=retry_failed
-            )
-            everything.emit(events.FeedRead(at=clock.now(), source=feed.name, **structs.asdict(changes)))
-        else:
-            queue.resume(clock.now(), again=options.again, retry_failed=retry_failed)
+        take_in(queue, feed, everything, clock, again=options.again, retry_failed=retry_failed)
         follower: FeedFollower | None = None
         if options.watch and intake is not None and reader is not None:
             follower = RemoteFollower(reader, intake, queue, clock, interval=chosen.watch_interval)

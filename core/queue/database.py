@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core import durable
+from core.domain.schedule import next_due
 from core.errors import DamagedDatabase, ForeignDatabase, QueueUnavailable
 from core.queue.header import SCHEMA, check_header
 from core.queue.migrating import migrate
@@ -99,6 +100,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "trusted_schema = OFF"):
             connection.execute(f"PRAGMA {pragma}")
+        connection.create_function("next_due", 3, next_due, deterministic=True)
     except BaseException:
         connection.close()
         raise
