@@ -16,13 +16,16 @@ import os
 import sys
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 import structlog
 from msgspec import structs
 
 from core import durable, logs, settings
+from core.cli.dry_run import Ask, plan_run
+from core.cli.dry_run_shown import lines_of
+from core.cli.printing import print_json, say
 from core.cli.run_arguments import attempts_asked, classes_to_retry, parse
 from core.clock import SystemClock
 from core.console.open import open_console
@@ -150,8 +153,12 @@ def make_intake(options: argparse.Namespace, resolved: settings.Resolved, reader
     def read() -> Feed:
         return read_feed(options.queue, stdin=stdin, cwd=Path.cwd(), defaults=outside)
 
-    cache = chosen.state_dir / ".flow_cache.json"
-    inspector = FlowInspector(RUN_PY, cache, timeout=chosen.describe_timeout, env=worker_environment())
+    environment, cache = worker_environment(), None
+    if options.dry_run:
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    else:
+        cache = chosen.state_dir / ".flow_cache.json"
+    inspector = FlowInspector(RUN_PY, cache, timeout=chosen.describe_timeout, env=environment)
     return Intake(read if reader is None else reader.read, inspector)
 
 
@@ -190,23 +197,65 @@ def take_in(
     sink.emit(events.FeedRead(at=clock.now(), source=feed.name, **structs.asdict(changes)))
 
 
+class Given(NamedTuple):
+    """Where jobs come from: a feed, or a durable queue that the user names, or neither: then our own queue goes on.
+
+    Attributes:
+        reader: of a feed that a server or a command gives.
+        source: what the queue argument names, unless that is a server.
+        intake: reads and checks the feed.
+        named: the durable queue that the user names.
+    """
+
+    reader: RemoteReader | None
+    source: Source | None
+    intake: Intake | None
+    named: Path | None
+
+
+def where_from(options: argparse.Namespace, resolved: settings.Resolved) -> Given:
+    """Return where jobs come from; nothing is read yet.
+
+    Raises:
+        BadInput: it is none, or not what ``--watch`` can follow.
+    """
+    state_dir = resolved.settings.state_dir
+    reader = make_reader(options, resolved)
+    source = open_source(options.queue, Path.cwd()) if options.queue is not None and reader is None else None
+    is_feed = reader is not None or (source is not None and source.kind is SourceKind.FEED)
+    refuse_watching_nothing(options, reader, source)
+    named = source.path if source is not None and not is_feed else None
+    if source is None and reader is None and not (state_dir / "queue.db").exists():
+        hint = f"nothing was ever run in {state_dir}, so there is nothing to go on with"
+        raise BadInput([Problem(place="queue", expected="queue.json, queue.db or -", found="no argument", hint=hint)])
+    if named is not None:
+        refuse_foreign(named)
+    return Given(reader, source, make_intake(options, resolved, reader) if is_feed else None, named)
+
+
+def rehearse(options: argparse.Namespace, resolved: settings.Resolved) -> int:
+    """Print what ``run`` would do."""
+    given = where_from(options, resolved)
+    ask = Ask(again=options.again, retry_failed=classes_to_retry(options, Path.cwd()))
+    own = resolved.settings.state_dir / "queue.db"
+    with contextlib.ExitStack() as stack:
+        if given.reader is not None:
+            stack.callback(given.reader.close)
+        feed = None if given.intake is None else given.intake.accept()
+        plan = plan_run(resolved.settings, given.named or (own if own.exists() else None), feed, ask)
+    if options.json:
+        print_json(plan)
+    else:
+        say(lines_of(plan))
+    return ExitCode.DONE
+
+
 def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
     """Wire everything up and run the queue."""
     chosen = resolved.settings
     clock = SystemClock()
     retry_failed = classes_to_retry(options, Path.cwd())
-    reader = make_reader(options, resolved)
-    source = open_source(options.queue, Path.cwd()) if options.queue is not None and reader is None else None
-    is_feed = reader is not None or (source is not None and source.kind is SourceKind.FEED)
-    refuse_watching_nothing(options, reader, source)
-    own = chosen.state_dir / "queue.db"
-    named = source.path if source is not None and not is_feed else None
-    if source is None and reader is None and not own.exists():
-        hint = f"nothing was ever run in {chosen.state_dir}, so there is nothing to go on with"
-        raise BadInput([Problem(place="queue", expected="queue.json, queue.db or -", found="no argument", hint=hint)])
-    if named is not None:
-        refuse_foreign(named)
-    intake = make_intake(options, resolved, reader) if is_feed else None
+    reader, source, intake, named = where_from(options, resolved)
     seen = signature(source.path) if source is not None and source.path is not None else None
     with contextlib.ExitStack() as stack:
         if reader is not None:
@@ -221,7 +270,7 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
         durable.ensure_directory(chosen.log_dir)
         stack.callback(logs.configure_orchestrator(chosen.log_dir, Redactor()).close)
         tidy_up(chosen.state_dir)
-        queue = open_queue(own, create=True) if named is None else open_named(named)
+        queue = open_queue(chosen.state_dir / "queue.db", create=True) if named is None else open_named(named)
         stack.callback(queue.close)
         if feed is not None:
             refuse_unknown(feed, queue.known)
@@ -275,7 +324,7 @@ def main(argv: Sequence[str]) -> int:
         resolved = settings.resolve(flags, os.environ, cwd=Path.cwd(), launch=launch)
         for line in (*settings.unknown_variables(os.environ), *(() if launch is None else launch.warnings)):
             _say(line)
-        return run(options, resolved)
+        return rehearse(options, resolved) if options.dry_run else run(options, resolved)
     except BadInput as exc:
         _say(exc)
         return ExitCode.BAD_INPUT
