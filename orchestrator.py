@@ -16,13 +16,16 @@ import os
 import sys
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 import structlog
 from msgspec import structs
 
 from core import durable, logs, settings
+from core.cli.dry_run import Ask, plan_run
+from core.cli.dry_run_shown import lines_of
+from core.cli.printing import print_json, say
 from core.cli.run_arguments import attempts_asked, classes_to_retry, parse
 from core.clock import SystemClock
 from core.console.open import open_console
@@ -52,6 +55,7 @@ from core.profiles.lock import FileProfileLocks
 from core.profiles.manager import ProfileManager
 from core.profiles.store import FileProfileStore
 from core.queue.feed import FeedDefaults, read_feed
+from core.queue.feed_order import refuse_unknown
 from core.queue.header import refuse_foreign
 from core.queue.http_feed import TOKEN, HttpFeed, is_address
 from core.queue.intake import FileFollower, Intake, signature
@@ -70,12 +74,16 @@ from core.workspaces.files import FileWorkspaces
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
+    from core.clock import Clock
     from core.dispatch.ports import FeedFollower
+    from core.domain.failure import Code
     from core.domain.limits import Limit
+    from core.events.port import EventSink
     from core.queue.feed import Feed
     from core.queue.open import Source
+    from core.queue.port import JobQueue
     from core.queue.remote import RemoteFeed
     from core.settings import Settings
 
@@ -155,8 +163,12 @@ def make_intake(options: argparse.Namespace, resolved: settings.Resolved, reader
     def read() -> Feed:
         return read_feed(options.queue, stdin=stdin, cwd=Path.cwd(), defaults=outside)
 
-    cache = chosen.state_dir / ".flow_cache.json"
-    inspector = FlowInspector(RUN_PY, cache, timeout=chosen.describe_timeout, env=worker_environment())
+    environment, cache = worker_environment(), None
+    if options.dry_run:
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    else:
+        cache = chosen.state_dir / ".flow_cache.json"
+    inspector = FlowInspector(RUN_PY, cache, timeout=chosen.describe_timeout, env=environment)
     return Intake(read if reader is None else reader.read, inspector)
 
 
@@ -170,17 +182,6 @@ def refuse_watching_nothing(options: argparse.Namespace, reader: RemoteReader | 
     if options.watch and reader is None and not is_file:
         found = "none" if source is None else source.argument
         raise BadInput([Problem(place="--watch", expected="a queue file whose edits can be followed", found=found)])
-
-
-def refuse_nothing(own: Path) -> None:
-    """Refuse to go on without a queue where nothing was ever run.
-
-    Raises:
-        BadInput: nothing was.
-    """
-    if not own.exists():
-        hint = f"nothing was ever run in {own.parent}, so there is nothing to go on with"
-        raise BadInput([Problem(place="queue", expected="queue.json, queue.db or -", found="no argument", hint=hint)])
 
 
 def worker_environment() -> dict[str, str]:
@@ -203,22 +204,76 @@ def limits_of(feed: Feed | None, record: FileLimitRecord) -> Mapping[str, Limit]
     return feed.limits
 
 
+def take_in(
+    queue: JobQueue, feed: Feed | None, sink: EventSink, clock: Clock, *, again: bool, retry_failed: Collection[Code]
+) -> None:
+    """Make the queue follow its feed, or go on with what it holds."""
+    if feed is None:
+        queue.resume(clock.now(), again=again, retry_failed=retry_failed)
+        return
+    changes = queue.reconcile(feed.name, feed.specs, now=clock.now(), again=again, retry_failed=retry_failed)
+    sink.emit(events.FeedRead(at=clock.now(), source=feed.name, **structs.asdict(changes)))
+
+
+class Given(NamedTuple):
+    """Where jobs come from: a feed, or a durable queue that the user names, or neither: then our own queue goes on.
+
+    Attributes:
+        reader: of a feed that a server or a command gives.
+        source: what the queue argument names, unless that is a server.
+        intake: reads and checks the feed.
+        named: the durable queue that the user names.
+    """
+
+    reader: RemoteReader | None
+    source: Source | None
+    intake: Intake | None
+    named: Path | None
+
+
+def where_from(options: argparse.Namespace, resolved: settings.Resolved) -> Given:
+    """Return where jobs come from; nothing is read yet.
+
+    Raises:
+        BadInput: it is none, or not what ``--watch`` can follow.
+    """
+    state_dir = resolved.settings.state_dir
+    reader = make_reader(options, resolved)
+    source = open_source(options.queue, Path.cwd()) if options.queue is not None and reader is None else None
+    is_feed = reader is not None or (source is not None and source.kind is SourceKind.FEED)
+    refuse_watching_nothing(options, reader, source)
+    named = source.path if source is not None and not is_feed else None
+    if source is None and reader is None and not (state_dir / "queue.db").exists():
+        hint = f"nothing was ever run in {state_dir}, so there is nothing to go on with"
+        raise BadInput([Problem(place="queue", expected="queue.json, queue.db or -", found="no argument", hint=hint)])
+    if named is not None:
+        refuse_foreign(named)
+    return Given(reader, source, make_intake(options, resolved, reader) if is_feed else None, named)
+
+
+def rehearse(options: argparse.Namespace, resolved: settings.Resolved) -> int:
+    """Print what ``run`` would do."""
+    given = where_from(options, resolved)
+    ask = Ask(again=options.again, retry_failed=classes_to_retry(options, Path.cwd()))
+    own = resolved.settings.state_dir / "queue.db"
+    with contextlib.ExitStack() as stack:
+        if given.reader is not None:
+            stack.callback(given.reader.close)
+        feed = None if given.intake is None else given.intake.accept()
+        plan = plan_run(resolved.settings, given.named or (own if own.exists() else None), feed, ask)
+    if options.json:
+        print_json(plan)
+    else:
+        say(lines_of(plan))
+    return ExitCode.DONE
+
+
 def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
     """Wire everything up and run the queue."""
     chosen = resolved.settings
     clock = SystemClock()
     retry_failed = classes_to_retry(options, Path.cwd())
-    reader = make_reader(options, resolved)
-    source = open_source(options.queue, Path.cwd()) if options.queue is not None and reader is None else None
-    is_feed = reader is not None or (source is not None and source.kind is SourceKind.FEED)
-    refuse_watching_nothing(options, reader, source)
-    own = chosen.state_dir / "queue.db"
-    named = source.path if source is not None and not is_feed else None
-    if source is None and reader is None:
-        refuse_nothing(own)
-    if named is not None:
-        refuse_foreign(named)
-    intake = make_intake(options, resolved, reader) if is_feed else None
+    reader, source, intake, named = where_from(options, resolved)
     seen = signature(source.path) if source is not None and source.path is not None else None
     with contextlib.ExitStack() as stack:
         if reader is not None:
@@ -236,20 +291,16 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
         for notifier in notifiers:
             stack.callback(notifier.close)
         tidy_up(chosen.state_dir)
-        queue = open_queue(own, create=True) if named is None else open_named(named)
+        queue = open_queue(chosen.state_dir / "queue.db", create=True) if named is None else open_named(named)
         stack.callback(queue.close)
+        if feed is not None:
+            refuse_unknown(feed, queue.known)
         number = queue.begin_run(clock.now(), feed=None if feed is None else feed.name)
         sink = stack.enter_context(contextlib.closing(JsonlSink(chosen.log_dir / "events.jsonl", clock)))
         console = stack.enter_context(open_console(sys.stdout, clock, term=os.environ.get("TERM", "")))
         everything = FanOut([sink, console, supervision.standing, *notifiers])
         stack.enter_context(told_to_the_end(number, everything, supervision.standing, queue.counts, clock))
-        if feed is not None:
-            changes = queue.reconcile(
-                feed.name, feed.specs, now=clock.now(), again=options.again, retry_failed=retry_failed
-            )
-            everything.emit(events.FeedRead(at=clock.now(), source=feed.name, **structs.asdict(changes)))
-        else:
-            queue.resume(clock.now(), again=options.again, retry_failed=retry_failed)
+        take_in(queue, feed, everything, clock, again=options.again, retry_failed=retry_failed)
         follower: FeedFollower | None = None
         if options.watch and intake is not None and reader is not None:
             follower = RemoteFollower(reader, intake, queue, clock, interval=chosen.watch_interval)
@@ -296,7 +347,7 @@ def main(argv: Sequence[str]) -> int:
         resolved = settings.resolve(flags, os.environ, cwd=Path.cwd(), launch=launch)
         for line in (*settings.unknown_variables(os.environ), *(() if launch is None else launch.warnings)):
             _say(line)
-        return run(options, resolved)
+        return rehearse(options, resolved) if options.dry_run else run(options, resolved)
     except BadInput as exc:
         _say(exc)
         return ExitCode.BAD_INPUT

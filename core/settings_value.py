@@ -15,23 +15,15 @@ import msgspec
 from core.domain.session import is_secret
 from core.input_file import absolute
 from core.redaction import MASK, mask_url
+from core.units import UNITS, amount
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 WEEK = 7 * 86_400.0
 LARGEST = 2**53
-_UNITS: dict[str, dict[str, float]] = {
-    "seconds": {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400},
-    "days": {"s": 1 / 86_400, "min": 1 / 1440, "h": 1 / 24, "d": 1, "w": 7},
-    "bytes": {
-        "b": 1, "k": 1024, "kb": 1000, "kib": 1024, "m": 1024**2, "mb": 1000**2, "mib": 1024**2, "g": 1024**3,
-        "gb": 1000**3, "gib": 1024**3,
-    },
-}  # fmt: skip
 _PLAIN = frozenset({"factor", "jitter", "threshold"})
 """Numbers that count nothing."""
-_WITH_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)\s*", re.ASCII)
 _WORDS = {str: "a text", bool: "true or false", int: "a whole number", float: "a number", Path: "a path"}
 _LONGEST_NUMBER = 4096
 """Bits of a number that a message may show: Python refuses to spell out thousands of digits."""
@@ -86,7 +78,7 @@ class Rule(NamedTuple):
         last = self.name.rpartition(".")[2].rpartition("_")[2]
         if last in _PLAIN:
             return ""
-        if last in _UNITS:
+        if last in UNITS:
             return last
         return "bytes" if last == "rate" else "seconds" if float in members(self.type) else ""
 
@@ -192,8 +184,7 @@ def _hint(rule: Rule, raw: Any, *, is_text: bool) -> str:
     kinds = members(rule.type)
     number = int in kinds or float in kinds
     if isinstance(raw, str) and number:
-        if (match := _WITH_UNIT.fullmatch(raw)) and (factor := _UNITS.get(rule.unit, {}).get(match[2].lower())):
-            value = float(match[1]) * factor
+        if (value := amount(raw, rule.unit)) is not None:
             return f"without a unit: {value:.15g}" if float in kinds else f"without a unit: {round(value)}"
         if re.fullmatch(r"[0-9]+,[0-9]+", raw):
             return f"with a point: {raw.replace(',', '.')}" if float in kinds else ""

@@ -22,6 +22,7 @@ examples:
   python orchestrator.py --flow hello.py ids.txt --watch
   python orchestrator.py https://host/queue.json --watch
   python orchestrator.py --retry-failed
+  python orchestrator.py --dry-run queue.json
 
 exit codes (the first that applies, in this order):
   2 bad input, nothing was launched     5 another orchestrator holds the state directory
@@ -56,6 +57,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         action="append",
         help="give failed and quarantined jobs another chance: all, or those of a code or type (docs/failures.md)",
     )
+    add("--dry-run", action="store_true", help="check everything, print the plan; launch nothing, write nothing")
+    add("--json", action="store_true", help="with --dry-run: as JSON")
     add("--watch", action="store_true", help="stay, and follow edits of the queue file, server or command")
     add("--watch-interval", metavar="SECONDS", help="between two looks at a server or command (default 30)")
     add("--take-over", action="store_true", help="kill a frozen orchestrator that holds the state directory")
@@ -88,7 +91,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--screenshots", metavar="WHEN", help="off (default) or on-failure; they may show secrets")
     add("--trace", metavar="WHEN", help="Playwright's: off (default), on-failure or always; it holds secrets")
     add("--no-sandbox", dest="sandbox", action="store_const", const=False, help="run browsers without their sandbox")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.json and not options.dry_run:
+        parser.error("--json goes with --dry-run; a run prints none, `ostler report --json` does")
+    return options
 
 
 def classes_to_retry(options: argparse.Namespace, cwd: Path) -> frozenset[Code]:

@@ -15,7 +15,7 @@ import structlog
 
 from core.dispatch.admission import LaunchGate, Slots
 from core.dispatch.batches import Batches
-from core.dispatch.completion import Completion
+from core.dispatch.completion import Completion, changed
 from core.dispatch.edits import Edits
 from core.dispatch.halting import Halting
 from core.dispatch.pressure import Pressure
@@ -32,6 +32,7 @@ from core.domain.model import Announced, JobState
 from core.domain.outcome import Done, Exit, ExitCode, HostFault, classify, worst
 from core.domain.planning import FleetView, Plan, plan
 from core.errors import Fenced, OstlerError, QueueUnavailable
+from core.queue.port import Recurred
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -92,6 +93,7 @@ class Dispatcher:
         self._unclaimed = 0
         self._host_faults = 0
         self._idle_since: float | None = None
+        self._looked = False
         self._verdict: ExitCode | None = None
         self.steering = Steering(
             slots=self._slots,
@@ -188,7 +190,13 @@ class Dispatcher:
     async def _plan(self) -> Plan:
         self._change = anyio.Event()
         now = self._ports.clock.now()
+        recurred = Recurred()
         try:
+            # without --watch once: what came due since the last run
+            if self._settings.watch or not self._looked:
+                found = await self._blocking.queue(self._ports.queue.recur, now)
+                recurred = found if self._settings.watch else Recurred(jobs=found.jobs)
+                self._looked = True
             readiness = await self._blocking.queue(
                 self._ports.queue.readiness,
                 now,
@@ -202,12 +210,15 @@ class Dispatcher:
             if self._verdict is not ExitCode.HOLDER_ALIVE:
                 self._yield_to_newer(exc)
             return Plan(finished=self._busy == 0)
+        for job in recurred.jobs:
+            self._emit(changed(job, at=now))
+        waits = [at for at in (readiness.next_due, recurred.next_due) if at is not None]
         view = FleetView(
             running=self._busy,
             limit=self._slots.limit,
             ready=max(readiness.ready - self._unclaimed, 0),
             later=readiness.later,
-            next_due=readiness.next_due,
+            next_due=min(waits, default=None),
             stopping=self._stop.drain.is_set(),
             watching=self._settings.watch,
             held=bool(self._gate.held),
@@ -371,8 +382,12 @@ class Dispatcher:
         codes = {code for state, code in _VERDICTS.items() if counts.get(state, 0)}
         if self._verdict is not None:
             codes.add(self._verdict)
-        if self._stop.drain.is_set() and not self._halting.is_due and any(counts.get(state, 0) for state in _LEFT_OVER):
-            codes.add(ExitCode.INTERRUPTED)
+        if any(counts.get(state, 0) for state in _LEFT_OVER):
+            if not self._stop.drain.is_set() and not codes:
+                # nobody asked for an end, so these come after jobs that are not done and will not be
+                codes.add(ExitCode.FAILED)
+            elif self._stop.drain.is_set() and not self._halting.is_due:
+                codes.add(ExitCode.INTERRUPTED)
         return worst(codes)
 
     def _emit(self, event: events.Event) -> None:

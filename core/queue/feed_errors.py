@@ -238,7 +238,7 @@ class _Explanation:
             known: whether it has a profile ID at all; if not, that was said.
         """
         for fault in self._resolver.faults(job):
-            name = fault.field.partition(".")[0]
+            name = fault.field.partition(".")[0].partition("[")[0]
             if fault.source == "defaults" or (not known and name == "profile_id"):
                 continue  # said where it stands
             if self._lacks_defaults and (fault.field, fault.found) == ("flow", "none"):

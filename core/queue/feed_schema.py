@@ -8,7 +8,7 @@ import msgspec
 
 from core.domain.limits import CONCURRENCY, EXPECTED_RATE, LONGEST_KEY, MOST, RATE, RATE_PATTERN
 from core.domain.validation import PROXY_SCHEMES
-from core.queue.feed_job import EXPECTED, LARGEST_INT, RawDefaults, RawJob
+from core.queue.feed_job import EXPECTED, LARGEST_INT, LONGEST, SHORTEST, RawDefaults, RawJob
 
 ADDRESS = "https://json-schema.org/draft/2020-12/schema"
 _ID = {"pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$"}
@@ -19,6 +19,8 @@ _LIMITS: dict[str, dict[str, Any]] = {
     "timeout": {"exclusiveMinimum": 0},
     "max_attempts": {"minimum": 1, "maximum": LARGEST_INT},
     "not_before": {"minimum": 0},
+    "every": {"minimum": SHORTEST, "maximum": LONGEST, "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*(ms|s|sec|m|min|h|d)\s*$"},
+    "after": {"items": {"type": "string", **_ID}},
     "proxy": {"pattern": f"^({'|'.join(PROXY_SCHEMES)})://"},
 }
 """What the types do not say; each concerns only values of its kind, so that null stays allowed."""

@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from core.errors import BadInput, FlowLoadError, HostFailed, Problem
+from core.queue.feed_order import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -136,6 +137,7 @@ class FileFollower:
 
         def bring_in() -> Reconciled | str:
             try:
+                refuse_unknown(feed, self._queue.known)
                 changes = self._queue.reconcile(feed.name, feed.specs, now=self._clock.now())
             except BadInput as exc:
                 return self._rejected(exc, now)

@@ -168,7 +168,7 @@ def test_an_empty_list_is_a_feed(folder):
             '<stdin>:2:26: defaults.timeout: expected a number of seconds above 0, found "x"',
             "<stdin>:2:43: defaults.priority: expected a whole number from -2147483647 to 2147483647, found true",
             ('<stdin>:2:49: defaults: expected a known field, found "id" (known are flow, params, priority, not_before, '
-            "timeout, max_attempts, template, device, proxy)"),
+            "timeout, max_attempts, template, device, proxy, every)"),
         ]),
         ('[{"profile_id": "a", "prioritiy": 1}]', [
             '<stdin>:1:22: [0]: expected a known field, found "prioritiy" (did you mean "priority"?)',
