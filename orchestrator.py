@@ -24,8 +24,8 @@ from msgspec import structs
 
 from core import durable, logs, settings
 from core.cli.run_arguments import attempts_asked, classes_to_retry, parse
+from core.cli.run_outputs import console_of
 from core.clock import SystemClock
-from core.console.open import open_console
 from core.control.socket import ControlSocket
 from core.dispatch.attempt import AttemptLimits
 from core.dispatch.dispatcher import Dispatcher
@@ -210,7 +210,7 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
         number = queue.begin_run(clock.now(), feed=None if feed is None else feed.name)
         sink = JsonlSink(chosen.log_dir / "events.jsonl", clock)
         stack.callback(sink.close)
-        console = stack.enter_context(open_console(sys.stdout, clock, term=os.environ.get("TERM", "")))
+        console = stack.enter_context(console_of(chosen.log_dir / "events.jsonl", queue, feed, clock))
         everything = FanOut([sink, console, supervision.standing])
         stack.enter_context(told_to_the_end(number, everything, supervision.standing, queue.counts, clock))
         if feed is not None:
