@@ -24,7 +24,7 @@ from msgspec import structs
 
 from core import durable, logs, settings
 from core.cli.run_arguments import attempts_asked, classes_to_retry, parse
-from core.cli.run_outputs import console_of
+from core.cli.run_outputs import console_of, job_log_of, outputs_asked, reports_of
 from core.clock import SystemClock
 from core.control.socket import ControlSocket
 from core.dispatch.attempt import AttemptLimits
@@ -179,6 +179,7 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
     chosen = resolved.settings
     clock = SystemClock()
     retry_failed = classes_to_retry(options, Path.cwd())
+    outputs = outputs_asked(options, Path.cwd())
     reader = make_reader(options, resolved)
     source = open_source(options.queue, Path.cwd()) if options.queue is not None and reader is None else None
     is_feed = reader is not None or (source is not None and source.kind is SourceKind.FEED)
@@ -207,11 +208,12 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
         tidy_up(chosen.state_dir)
         queue = open_queue(own, create=True) if named is None else open_named(named)
         stack.callback(queue.close)
+        stack.enter_context(reports_of(outputs, queue, named or own, chosen, clock))
         number = queue.begin_run(clock.now(), feed=None if feed is None else feed.name)
-        sink = JsonlSink(chosen.log_dir / "events.jsonl", clock)
-        stack.callback(sink.close)
-        console = stack.enter_context(console_of(chosen.log_dir / "events.jsonl", queue, feed, clock))
-        everything = FanOut([sink, console, supervision.standing])
+        sink = stack.enter_context(contextlib.closing(JsonlSink(chosen.log_dir / "events.jsonl", clock)))
+        console = stack.enter_context(console_of(sys.stdout, chosen.log_dir, queue, feed, clock))
+        job_log = stack.enter_context(job_log_of(outputs, named or own))
+        everything = FanOut([sink, *job_log, console, supervision.standing])
         stack.enter_context(told_to_the_end(number, everything, supervision.standing, queue.counts, clock))
         if feed is not None:
             changes = queue.reconcile(
