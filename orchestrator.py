@@ -212,8 +212,9 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
         number = queue.begin_run(clock.now(), feed=None if feed is None else feed.name)
         sink = stack.enter_context(contextlib.closing(JsonlSink(chosen.log_dir / "events.jsonl", clock)))
         console = stack.enter_context(console_of(sys.stdout, chosen.log_dir, queue, feed, clock))
-        job_log = stack.enter_context(job_log_of(outputs, named or own))
-        everything = FanOut([sink, *job_log, console, supervision.standing])
+        everything = FanOut(
+            [sink, *stack.enter_context(job_log_of(outputs, named or own)), console, supervision.standing]
+        )
         stack.enter_context(told_to_the_end(number, everything, supervision.standing, queue.counts, clock))
         if feed is not None:
             changes = queue.reconcile(
