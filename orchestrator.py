@@ -27,8 +27,8 @@ from core.cli.dry_run import Ask, plan_run
 from core.cli.dry_run_shown import lines_of
 from core.cli.printing import print_json, say
 from core.cli.run_arguments import attempts_asked, classes_to_retry, parse
+from core.cli.run_outputs import console_of, job_log_of, outputs_asked, reports_of
 from core.clock import SystemClock
-from core.console.open import open_console
 from core.control.socket import ControlSocket
 from core.dispatch.attempt import AttemptLimits
 from core.dispatch.dispatcher import Dispatcher
@@ -273,6 +273,7 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
     chosen = resolved.settings
     clock = SystemClock()
     retry_failed = classes_to_retry(options, Path.cwd())
+    outputs = outputs_asked(options, Path.cwd())
     reader, source, intake, named = where_from(options, resolved)
     seen = signature(source.path) if source is not None and source.path is not None else None
     with contextlib.ExitStack() as stack:
@@ -291,14 +292,17 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
         for notifier in notifiers:
             stack.callback(notifier.close)
         tidy_up(chosen.state_dir)
-        queue = open_queue(chosen.state_dir / "queue.db", create=True) if named is None else open_named(named)
+        own = chosen.state_dir / "queue.db"
+        queue = open_queue(own, create=True) if named is None else open_named(named)
         stack.callback(queue.close)
         if feed is not None:
             refuse_unknown(feed, queue.known)
+        stack.enter_context(reports_of(outputs, queue, named or own, chosen, clock))
         number = queue.begin_run(clock.now(), feed=None if feed is None else feed.name)
         sink = stack.enter_context(contextlib.closing(JsonlSink(chosen.log_dir / "events.jsonl", clock)))
-        console = stack.enter_context(open_console(sys.stdout, clock, term=os.environ.get("TERM", "")))
-        everything = FanOut([sink, console, supervision.standing, *notifiers])
+        console = stack.enter_context(console_of(sys.stdout, chosen.log_dir, queue, feed, clock))
+        job_log = stack.enter_context(job_log_of(outputs, named or own))
+        everything = FanOut([sink, *job_log, console, supervision.standing, *notifiers])
         stack.enter_context(told_to_the_end(number, everything, supervision.standing, queue.counts, clock))
         take_in(queue, feed, everything, clock, again=options.again, retry_failed=retry_failed)
         follower: FeedFollower | None = None

@@ -91,6 +91,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--screenshots", metavar="WHEN", help="off (default) or on-failure; they may show secrets")
     add("--trace", metavar="WHEN", help="Playwright's: off (default), on-failure or always; it holds secrets")
     add("--no-sandbox", dest="sandbox", action="store_const", const=False, help="run browsers without their sandbox")
+    add(
+        "--report",
+        metavar="[KIND:]PATH",
+        action="append",
+        help="write a report at the end: .html, .json, .xml (JUnit) or .csv; may be given several times",
+    )
+    add("--job-log", metavar="PATH", help="append a line of tab-separated values for each attempt that ends")
     options = parser.parse_args(argv)
     if options.json and not options.dry_run:
         parser.error("--json goes with --dry-run; a run prints none, `ostler report --json` does")

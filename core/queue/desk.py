@@ -40,6 +40,7 @@ class SqliteDesk:
     Args:
         path: the file.
         create: make a new one if there is none.
+        read_only: only look.
 
     Raises:
         ForeignDatabase: it is missing, damaged, or not ours; it was not changed.
@@ -47,8 +48,8 @@ class SqliteDesk:
         QueueUnavailable: it cannot be written now.
     """
 
-    def __init__(self, path: Path, *, create: bool = False) -> None:
-        self._database = Database(path, create=create)
+    def __init__(self, path: Path, *, create: bool = False, read_only: bool = False) -> None:
+        self._database = Database(path, create=create, read_only=read_only)
 
     def add(self, specs: Iterable[JobSpec], *, now: float) -> Added:
         """See ``QueueDesk``."""
