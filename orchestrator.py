@@ -172,16 +172,15 @@ def make_intake(options: argparse.Namespace, resolved: settings.Resolved, reader
     return Intake(read if reader is None else reader.read, inspector)
 
 
-def refuse_watching_nothing(options: argparse.Namespace, reader: RemoteReader | None, source: Source | None) -> None:
-    """Refuse ``--watch`` where nothing can change.
+def refuse_watching_nothing(options: argparse.Namespace, source: Source | None) -> None:
+    """Refuse ``--watch`` where nothing can change: what came on standard input. A durable queue is changed by hand.
 
     Raises:
         BadInput: it was asked for.
     """
-    is_file = source is not None and source.path is not None and source.kind is SourceKind.FEED
-    if options.watch and reader is None and not is_file:
-        found = "none" if source is None else source.argument
-        raise BadInput([Problem(place="--watch", expected="a queue file whose edits can be followed", found=found)])
+    if options.watch and source is not None and source.path is None:
+        expected = "a queue file whose edits can be followed"
+        raise BadInput([Problem(place="--watch", expected=expected, found=source.argument)])
 
 
 def worker_environment() -> dict[str, str]:
@@ -241,7 +240,7 @@ def where_from(options: argparse.Namespace, resolved: settings.Resolved) -> Give
     reader = make_reader(options, resolved)
     source = open_source(options.queue, Path.cwd()) if options.queue is not None and reader is None else None
     is_feed = reader is not None or (source is not None and source.kind is SourceKind.FEED)
-    refuse_watching_nothing(options, reader, source)
+    refuse_watching_nothing(options, source)
     named = source.path if source is not None and not is_feed else None
     if source is None and reader is None and not (state_dir / "queue.db").exists():
         hint = f"nothing was ever run in {state_dir}, so there is nothing to go on with"

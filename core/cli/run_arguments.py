@@ -59,7 +59,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     add("--dry-run", action="store_true", help="check everything, print the plan; launch nothing, write nothing")
     add("--json", action="store_true", help="with --dry-run: as JSON")
-    add("--watch", action="store_true", help="stay, and follow edits of the queue file, server or command")
+    add(
+        "--watch",
+        action="store_true",
+        help="stay: follow edits of the queue file, server or command, and run `every` jobs",
+    )
     add("--watch-interval", metavar="SECONDS", help="between two looks at a server or command (default 30)")
     add("--take-over", action="store_true", help="kill a frozen orchestrator that holds the state directory")
     add("--state-dir", metavar="DIR")

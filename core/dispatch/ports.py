@@ -73,7 +73,7 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_parked: int = 0
     wait_parked: float = 0.0
     watch: bool = False
-    follow_interval: float = 1.0
+    follow_interval: float = 0.5
     notice_interval: float = 1.0
     host_fault_limit: int = 10
     orphan_grace: float = 2.0

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 SHOWN = 20
+PATIENCE = 3
+"""How many looks in a row may find a file changed before it is read all the same."""
 
 
 class FlowChecker(Protocol):
@@ -107,7 +109,9 @@ class Intake:
 class FileFollower:
     """Follows the edits of a feed's file; a bad edit leaves the queue as the last good version made it.
 
-    ``seen`` is the file's ``signature`` from before it was first read: an edit since then is followed as well.
+    An edit is read when a second look finds the file as the first one left it, so that nothing half-written is; one that is
+    written on and on is read all the same. ``seen`` is the file's ``signature`` from before it was first read: an edit since
+    then is followed as well.
     """
 
     def __init__(
@@ -119,6 +123,8 @@ class FileFollower:
         self._clock = clock
         self._seen = seen
         self._told = ""
+        self._settling: tuple[int, int, int] | None = seen
+        self._unsettled = 0
         self.source = str(path)
 
     def look(self) -> Callable[[], Reconciled | str] | str | None:
@@ -126,6 +132,11 @@ class FileFollower:
         now = signature(self._path)
         if now == self._seen:
             return None
+        if now != self._settling and self._unsettled < PATIENCE:
+            self._settling = now
+            self._unsettled += 1
+            return None
+        self._unsettled = 0
         try:
             feed = self._intake.accept()
         except BadInput as exc:
