@@ -60,7 +60,7 @@ def test_a_busy_run_at_80_columns():
         "12 done · 1 failed · 2 need a person · 1 waiting · 3 running · 6 prepared",
         "55 queued · 4 launched · 1 error · batch 2 of ~8 · 1:00",
         "nothing is started: memory: 310 MB free, one more needs 420 MB",
-        "needs a person: type the code ostler ctl resume shop-23",
+        "needs a person: type the code (asks for code) ostler ctl resume shop-23",
         "needs a person: a captcha ostler queue retry cap",
         "shop-22 0/2 log in · slow 0:50",
         "later retry due · attempt 2 · site_down: 503",
