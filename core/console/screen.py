@@ -148,9 +148,9 @@ def _asked(views: Sequence[JobView]) -> Table:
     rows.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     rows.add_column(no_wrap=True, justify="right")
     for view in views:
-        rows.add_row(
-            Text(f"needs a person: {one_line(view.reason)}", style=STYLE[JobState.PARKED]), Text(to_go_on(view))
-        )
+        asks = f" (asks for {', '.join(map(one_line, view.asks))})" if view.asks else ""
+        what = Text(f"needs a person: {one_line(view.reason)}{asks}", style=STYLE[JobState.PARKED])
+        rows.add_row(what, Text(to_go_on(view)))
     return rows
 
 

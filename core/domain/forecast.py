@@ -41,7 +41,8 @@ def eta(snapshot: Snapshot, now: float) -> Eta | None:
 
     Work is counted in seconds of one slot: what the running jobs have still to do by their steps, and for each job that has
     not started a whole job, or until one is done, a running job's steps. It cannot be shorter than the longest that one
-    running job still needs, nor end before the last retry that is known of. A run that is being stopped has only what runs; who waits for a person is nobody's work.
+    running job still needs, nor end before the last retry that is known of. A run that is being stopped has only what runs;
+    who waits for a person is nobody's work.
     """
     waiting = 0 if snapshot.stopping else snapshot.queued + snapshot.waiting
     running = [view for view in snapshot.running.values() if view.state is not JobState.PARKED]
