@@ -63,7 +63,7 @@ class Screen:
         bar.add_column(no_wrap=True, justify="right")
         bar.add_column(no_wrap=True, justify="right")
         bar.add_row(
-            ProgressBar(total=max(snapshot.total, 1), completed=snapshot.finished),
+            ProgressBar(total=max(snapshot.total, 1), completed=snapshot.finished, complete_style="cyan"),
             Text(f"{snapshot.finished}/{snapshot.total}"),
             Text(about(eta(snapshot, self._now))),
         )
@@ -128,7 +128,8 @@ class Screen:
         reason = with_code(view.code, view.reason)
         if view.state is JobState.WAITING:
             text = Text(style=_TROUBLE)
-            text.append("retry" if view.retry_at is None else f"retry in {duration(view.retry_at - self._now)}")
+            due = view.retry_at is None or view.retry_at <= self._now
+            text.append("retry due" if due else f"retry in {duration((view.retry_at or 0.0) - self._now)}")
             text.append(f" · attempt {view.attempts + 1}")
         else:
             text = Text(one_line(view.step or view.phase or "starting"))
@@ -147,9 +148,9 @@ def _asked(views: Sequence[JobView]) -> Table:
     rows.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     rows.add_column(no_wrap=True, justify="right")
     for view in views:
-        rows.add_row(
-            Text(f"needs a person: {one_line(view.reason)}", style=STYLE[JobState.PARKED]), Text(to_go_on(view))
-        )
+        asks = f" (asks for {', '.join(map(one_line, view.asks))})" if view.asks else ""
+        what = Text(f"needs a person: {one_line(view.reason)}{asks}", style=STYLE[JobState.PARKED])
+        rows.add_row(what, Text(to_go_on(view)))
     return rows
 
 

@@ -52,7 +52,7 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-_UNITS = ((3600, 3600, "h", 0.5), (60, 60, "min", 1.0), (10, 1, "s", 5.0), (0, 1, "s", 1.0))
+_UNITS = ((7200, 3600, "h", 0.5), (120, 60, "min", 1.0), (10, 1, "s", 5.0), (0, 1, "s", 1.0))
 """From how many seconds on an estimate is said in a unit, the unit's seconds and name, and what is rounded to."""
 
 

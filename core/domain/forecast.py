@@ -41,7 +41,8 @@ def eta(snapshot: Snapshot, now: float) -> Eta | None:
 
     Work is counted in seconds of one slot: what the running jobs have still to do by their steps, and for each job that has
     not started a whole job, or until one is done, a running job's steps. It cannot be shorter than the longest that one
-    running job still needs. A run that is being stopped has only what runs; who waits for a person is nobody's work.
+    running job still needs, nor end before the last retry that is known of. A run that is being stopped has only what runs;
+    who waits for a person is nobody's work.
     """
     waiting = 0 if snapshot.stopping else snapshot.queued + snapshot.waiting
     running = [view for view in snapshot.running.values() if view.state is not JobState.PARKED]
@@ -78,9 +79,10 @@ def _usual(snapshot: Snapshot, of: Callable[[Sequence[float]], float]) -> _Usual
 
 def _until_done(snapshot: Snapshot, running: Sequence[JobView], waiting: int, now: float, usual: _Usual) -> float:
     left = [_left(view, now, usual) for view in running]
-    work = sum(left) + waiting * _whole(running, usual)
+    whole = _whole(running, usual)
     slots = max(min(snapshot.max_concurrent, waiting + len(left)), 1)
-    return max([work / slots, *left])
+    retries = [view.retry_at for view in snapshot.others.values() if view.retry_at is not None] if waiting else []
+    return max([(sum(left) + waiting * whole) / slots, *left, *(at - now + whole for at in retries)])
 
 
 def _left(view: JobView, now: float, usual: _Usual) -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from core.domain.events import AttemptEnded
+from core.domain.events import AttemptEnded, AttemptStarted
 from core.errors import BadInput, Problem
 from core.text import encodable, visible
 
@@ -70,6 +70,7 @@ class JobLog:
         self._path = path
         self._flow_of = flow_of
         self._unwritten: list[bytes] = []
+        self._started: dict[str, float] = {}
         self._failing = False
         self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
@@ -82,12 +83,16 @@ class JobLog:
 
     def emit(self, event: Event) -> None:
         """Append a line, if an attempt has ended."""
+        if isinstance(event, AttemptStarted):
+            self._started[event.job] = event.at
         if not isinstance(event, AttemptEnded):
             return
         self._seq += 1
+        # that of an earlier run was not seen to start
+        started = self._started.pop(event.job, event.at - event.seconds)
         values = (
             str(self._seq), event.job, event.profile_id, self._flow_of(event.job), str(event.attempt),
-            f"{event.at - event.seconds:.3f}", f"{event.seconds:.3f}", event.outcome, event.code, event.step, event.reason,
+            f"{started:.3f}", f"{event.seconds:.3f}", event.outcome, event.code, event.step, event.reason,
         )  # fmt: skip
         line = "\t".join(encodable(visible(value.translate(_ESCAPED))) for value in values) + "\n"
         self._unwritten = [*self._unwritten[1 - _KEPT_IN_MEMORY :], line.encode()]

@@ -149,6 +149,8 @@ def _run(facts: RunFacts) -> str:
     else:
         took = "" if facts.started_at is None else f" after {duration(facts.ended_at - facts.started_at)}"
         parts.append(f"ended{took} with exit code {facts.exit_code}")
+    if facts.halted:
+        parts.append(f"halted: {_text(facts.halted)}")
     return ", ".join(parts)
 
 

@@ -40,6 +40,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
         started_at: epoch seconds.
         ended_at: None while it runs, and if it was cut off.
         exit_code: as above.
+        halted: why it ended early by itself; empty if it did not.
         steps: by name, those that took longest together first; only where their body ran.
         network: what its browsers asked for.
         evidence: directories relative to the state directory, the latest first, by job.
@@ -49,6 +50,7 @@ class RunFacts(msgspec.Struct, frozen=True, kw_only=True):
     started_at: float | None = None
     ended_at: float | None = None
     exit_code: int | None = None
+    halted: str = ""
     steps: Mapping[str, Taken] = msgspec.field(default_factory=dict)
     network: NetworkTotal = NetworkTotal()
     evidence: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
@@ -73,7 +75,7 @@ def run_facts(log: Path) -> RunFacts:
     run = RunFacts()
     durations: dict[str, list[float]] = {}
     requests = failures = travelled = unmeasured = 0
-    for event in newest_first(log, ("run_started", "run_ended", "step_committed", "network_used")):
+    for event in newest_first(log, ("run_started", "run_ended", "run_halted", "step_committed", "network_used")):
         match event:
             case ev.RunEnded():
                 if run.exit_code is not None:
@@ -82,6 +84,8 @@ def run_facts(log: Path) -> RunFacts:
             case ev.RunStarted():
                 run = msgspec.structs.replace(run, run=event.run, started_at=event.at)
                 break
+            case ev.RunHalted():
+                run = msgspec.structs.replace(run, halted=event.reason)
             case ev.StepCommitted() if event.body_ran and not event.recovered:
                 durations.setdefault(event.step, []).append(event.seconds)
             case ev.NetworkUsed():

@@ -60,10 +60,10 @@ def test_a_busy_run_at_80_columns():
         "12 done · 1 failed · 2 need a person · 1 waiting · 3 running · 6 prepared",
         "55 queued · 4 launched · 1 error · batch 2 of ~8 · 1:00",
         "nothing is started: memory: 310 MB free, one more needs 420 MB",
-        "needs a person: type the code ostler ctl resume shop-23",
+        "needs a person: type the code (asks for code) ostler ctl resume shop-23",
         "needs a person: a captcha ostler queue retry cap",
         "shop-22 0/2 log in · slow 0:50",
-        "later retry in 0:00 · attempt 2 · site_down: 503",
+        "later retry due · attempt 2 · site_down: 503",
         "shop-20 0/2 log in 0:50",
         "shop-21 0/2 log in 0:50",
         "shop-24 starting 0:50",
@@ -156,7 +156,8 @@ def test_groups_take_turns(sizes, room, expected):
         (Eta(43, 31, 86), "about 45 s (30-90)"),
         (Eta(240, 190, 350), "about 4 min (3-6)"),
         (Eta(7300, 5000, 9000), "about 2 h (1-2.5)"),
-        (Eta(5400, 5400, 5400), "about 1.5 h"),
+        (Eta(5400, 5400, 5400), "about 90 min"),
+        (Eta(75, 36, 190), "about 75 s (35-190)"),
     ],
 )
 def test_estimates_are_said_in_round_numbers(eta, expected):

@@ -76,7 +76,14 @@ def test_it_is_never_shorter_than_the_longest_single_job():
 def test_waiting_jobs_are_work():
     """They come back."""
     run = after(started(1, slots=1), go(), committed("s"), ended("failed"), changed("waiting", retry_at=130.0))
-    assert likely(run, 111.0) == 4.0
+    assert likely(run, 131.0) == 4.0
+
+
+def test_a_run_does_not_end_before_its_last_retry():
+    """However short it is then; one that is being stopped does not wait for it."""
+    run = after(started(1, slots=1), go(), committed("s"), ended("failed"), changed("waiting", retry_at=900.0))
+    assert eta(run, 100.0) == Eta(804.0, 802.0, 808.0)
+    assert likely(after(ev.StopAsked(at=110.0, how="drain"), start=run), 110.0) == 0.0
 
 
 def test_a_range_is_as_wide_as_durations_were_different():

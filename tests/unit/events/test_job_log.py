@@ -34,7 +34,7 @@ def lines(path: Path) -> list[list[str]]:
 
 
 def test_each_attempt_that_ends_has_its_line(tmp_path):
-    """Others have none; start is end less duration; the header stands once, and numbers go on in the next run."""
+    """Others have none; the header stands once, and numbers go on in the next run."""
     path = tmp_path / "jobs.tsv"
     log(path, ev.StopAsked(at=1.0, how="drain"), ended(), ended("bert", outcome="failed", code="site_down", step="pay"))
     log(path, ended("carl"))
@@ -45,6 +45,17 @@ def test_each_attempt_that_ends_has_its_line(tmp_path):
         ["3", "carl", "carl", "/flows/carl.py", "1", "997.500", "2.500", "done", "", "", ""],
     ]
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_start_is_the_attempts_own(tmp_path):
+    """Seconds leave out what it waited for others, so it cannot be reckoned from them; but for one that was not seen to start."""
+    path = tmp_path / "jobs.tsv"
+    started = ev.AttemptStarted(at=900.0, profile_id="anna", job="anna", attempt=1, pid=1, fence=1)
+    log(path, started, ended(), ended("bert"))
+    assert [(line[1], line[5], line[6]) for line in lines(path)[1:]] == [
+        ("anna", "900.000", "2.500"),
+        ("bert", "997.500", "2.500"),
+    ]
 
 
 def test_no_value_breaks_its_line(tmp_path):

@@ -186,6 +186,18 @@ def test_a_run_that_has_not_ended_is_told_as_it_is(settings):
     assert "run 1, ended with exit code 3" in made(settings, Kind.HTML)
 
 
+def test_why_a_run_ended_early_is_told(settings):
+    """Beside its exit code."""
+    make_state(settings, 10, ended=False)
+    log = settings.log_dir / "events.jsonl"
+    ends = [
+        ev.RunHalted(at=START + 9, reason="3 failed: <more> than allowed", at_once=False),
+        ev.RunEnded(at=START + 10, run=1, exit_code=1, counts={}, seconds=10.0),
+    ]
+    log.write_bytes(log.read_bytes() + b"".join(map(ev.encode, ends)))
+    assert "exit code 1, halted: 3 failed: &lt;more&gt; than allowed</p>" in made(settings, Kind.HTML)
+
+
 def test_an_event_log_that_cannot_be_read_costs_its_part_only(settings):
     """The jobs stand in the queue."""
     make_state(settings, 10)
