@@ -76,6 +76,8 @@ def test_what_feeds_limit_is_remembered(reopen):
     first.keep_feed("other.json", read_limits({"b": "3/s"}))
     first.keep_feed("none.json", {})
     assert reopen().feed_limits() == read_limits({"a": "1/s", "b": "3/s"})
+    assert reopen().feed_limits("q.json") == read_limits({"a": "1/s", "b": "2/s"})
+    assert reopen().feed_limits("none.json") == {}
     reopen().keep_feed("other.json", {})
     assert reopen().feed_limits() == read_limits({"a": "1/s", "b": "2/s"})
 
