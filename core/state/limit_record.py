@@ -123,8 +123,8 @@ class FileLimitRecord:
                     before, self._file = self._file, self._rewrite()
                     os.close(before)
             except (OSError, DurableWriteFailed) as exc:
-                # it holds in this run all the same
-                self._is_torn = True
+                # it holds in this run all the same; a disk that is full is not asked for a new file each time
+                self._is_torn, self._lines = True, 0
                 log.warning("limit_not_recorded", reason=str(exc))
 
     def _rewrite(self) -> int:
