@@ -35,6 +35,7 @@ from core.dispatch.dispatcher import Dispatcher
 from core.dispatch.ports import DispatchSettings, Ports
 from core.dispatch.shutdown import Stop
 from core.domain import events
+from core.domain.limits import merged
 from core.domain.messages import WorkerSettings
 from core.domain.outcome import ExitCode
 from core.errors import BadInput, HolderAlive, OstlerError, Problem
@@ -74,7 +75,7 @@ from core.workspaces.files import FileWorkspaces
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from core.clock import Clock
     from core.dispatch.ports import FeedFollower
@@ -95,8 +96,8 @@ OUR_OWN = sd_notify.VARIABLES | {TOKEN, notify_http.TOKEN, "OSTLER_NOTIFY"}
 RUN_PY = Path(__file__).resolve().with_name("run.py")
 
 
-def dispatch_settings(chosen: Settings, feed_limits: Mapping[str, Limit], *, watch: bool) -> DispatchSettings:
-    """Return the dispatcher's share of the settings, and what the feed limits."""
+def dispatch_settings(chosen: Settings, *, watch: bool) -> DispatchSettings:
+    """Return the dispatcher's share of the settings."""
     worker = WorkerSettings(
         state_dir=str(chosen.state_dir), log_dir=str(chosen.log_dir), browser=chosen.browser, headed=chosen.headed,
         sandbox=chosen.sandbox, action_timeout=chosen.action_timeout, launch_timeout=chosen.browser_timeout, screenshots=chosen.screenshots,
@@ -110,7 +111,7 @@ def dispatch_settings(chosen: Settings, feed_limits: Mapping[str, Limit], *, wat
         keep_failed=chosen.keep_failed,
         max_concurrent=chosen.slots, admission=chosen.admission_policy, max_preparing=chosen.preparing, gate_interval=chosen.gate_interval,
         batch_size=chosen.batch_size, batch_delay=chosen.batch_delay, max_parked=chosen.parking, wait_parked=chosen.wait_parked, stop_grace=chosen.stop_grace, limits=limits, retry=chosen.retry, worker=worker, watch=watch,
-        halt=chosen.halt_rule, key_limits=chosen.limits, feed_key_limits=feed_limits,
+        halt=chosen.halt_rule,
     )  # fmt: skip
 
 
@@ -195,12 +196,19 @@ def tidy_up(state_dir: Path) -> None:
     ProfileManager(state_dir).tidy(stale=True)
 
 
-def limits_of(feed: Feed | None, record: FileLimitRecord) -> Mapping[str, Limit]:
-    """Return what the feed limits by key, and remember it; without one, what those limit that were read before."""
-    if feed is None:
-        return record.feed_limits()
-    record.keep_feed(feed.name, feed.limits)
-    return feed.limits
+def follow_limits(
+    chosen: Settings, feed: Feed | None, intake: Intake | None, record: FileLimitRecord
+) -> Callable[[], Mapping[str, Limit]]:
+    """Return what says what holds by key: the settings, then the feed, edits included; without one, those that were read before."""
+    name = None if feed is None else feed.name
+
+    def keep(taken: Feed) -> None:
+        record.keep_feed(taken.name, taken.limits)
+
+    if feed is not None and intake is not None:
+        keep(feed)
+        intake.taken = keep
+    return lambda: merged(chosen.limits, record.feed_limits(name))
 
 
 def take_in(
@@ -328,8 +336,9 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
             meter=SystemMeter(chosen.state_dir) if chosen.admission == "on" else None,
             attendant=supervision.attendant,
             limit_record=record,
+            limits=follow_limits(chosen, feed, intake, record),
         )
-        dispatcher = Dispatcher(ports, dispatch_settings(chosen, limits_of(feed, record), watch=options.watch), Stop())
+        dispatcher = Dispatcher(ports, dispatch_settings(chosen, watch=options.watch), Stop())
         return anyio.run(dispatcher.run, number)
 
 

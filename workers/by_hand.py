@@ -77,7 +77,7 @@ class ByHand:
         self._say = say
         self._grace = stop_grace
         self._tell = tell or line_of
-        self._turnstiles = Turnstiles(limits or {}, SystemClock())
+        self._turnstiles = Turnstiles(lambda: limits or {}, SystemClock())
         self._stop = anyio.Event()
         self._ended = anyio.Event()
         self._reported: Outcome | None = None

@@ -27,7 +27,6 @@ from core.dispatch.turn import take_turn
 from core.dispatch.turnstiles import Turnstiles
 from core.dispatch.usual_time import UsualTime
 from core.domain import events
-from core.domain.limits import merged
 from core.domain.model import Announced, JobState
 from core.domain.outcome import Done, Exit, ExitCode, HostFault, classify, worst
 from core.domain.planning import FleetView, Plan, plan
@@ -73,10 +72,7 @@ class Dispatcher:
         self._preparing = Slots(settings.max_preparing)
         self._gate = LaunchGate(settings.gate_interval, ports.clock)
         self._usual = UsualTime(settings.limits)
-        self._turnstiles = Turnstiles(
-            merged(settings.key_limits, settings.feed_key_limits), ports.clock,
-            record=ports.limit_record, files=self._blocking.files,
-        )  # fmt: skip
+        self._turnstiles = Turnstiles(ports.limits, ports.clock, record=ports.limit_record, files=self._blocking.files)
         self._halting = Halting(settings.halt, stop, ports.clock, self._emit)
         self._supervisor = Supervisor(
             ports, settings, self._blocking, stop,
@@ -84,7 +80,7 @@ class Dispatcher:
         )  # fmt: skip
         self._completion = Completion(ports, settings, self._blocking, stop)
         self._recovery = Recovery(ports, settings, self._blocking, self._completion, stop)
-        self._edits = Edits(ports, settings, self._blocking, changed=self._change_seen, overtaken=self._yield_to_newer)
+        self._edits = Edits(ports, settings, self._blocking, changed=self._edit_seen, overtaken=self._yield_to_newer)
         self._batches: Batches | None = None
         if settings.batch_size is not None:
             self._batches = Batches(settings.batch_size, settings.batch_delay, ports.clock, self._emit)
@@ -232,6 +228,10 @@ class Dispatcher:
         return plan(view, now)
 
     def _change_seen(self) -> None:
+        self._change.set()
+
+    def _edit_seen(self) -> None:
+        self._turnstiles.look_again()
         self._change.set()
 
     async def _wait_for_change(self, step: Plan) -> None:

@@ -50,7 +50,6 @@ class Attends(Protocol):
 
 class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of a run, in seconds where they are durations. ``batch_size`` None: jobs start one by one.
-    ``key_limits``: by key, those of the operator; ``feed_key_limits``: those of the feed, for keys that the operator leaves to it.
     ``halt``: when the run ends early because of how its jobs end. ``max_parked``: browsers that stay open for a person, beyond the slots; ``wait_parked``: for how long, once nothing else is
     left.
     """
@@ -62,8 +61,6 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     limits: AttemptLimits
     retry: RetryPolicy
     worker: WorkerSettings
-    key_limits: Mapping[str, Limit] = {}
-    feed_key_limits: Mapping[str, Limit] = {}
     halt: Halt | None = None
     batch_size: int | None = None
     batch_delay: float = 2.0
@@ -82,7 +79,7 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
-    """What the engine acts through."""
+    """What the engine acts through. ``limits``: says what holds by key now, edits of the feed included."""
 
     queue: JobQueue
     launcher: Launcher
@@ -101,3 +98,4 @@ class Ports:
     blocking: Blocking = field(default_factory=Blocking)
     attendant: Attends | None = None
     limit_record: LimitRecord | None = None
+    limits: Callable[[], Mapping[str, Limit]] = dict

@@ -89,7 +89,7 @@ class Turnstiles:
     """All of them.
 
     Args:
-        limits: by key; what is not in it is not limited.
+        limits: returns what holds by key; what is not in it is not limited.
         clock: time.
         record: knows what earlier runs began, and is told of each start before anybody is let in; None: nobody is.
         files: threads for that.
@@ -100,13 +100,14 @@ class Turnstiles:
 
     def __init__(
         self,
-        limits: Mapping[str, Limit],
+        limits: Callable[[], Mapping[str, Limit]],
         clock: Clock,
         *,
         record: LimitRecord | None = None,
         files: OffLoop | None = None,
     ) -> None:
         self.clock = clock
+        self._limits = limits
         self._record = record
         self._files = files
         # a clock that was put back must not make an earlier start one of the future
@@ -115,10 +116,11 @@ class Turnstiles:
         earlier = {} if record is None else record.starts()
         self._earlier = {key: [min(at + ahead, now) for at in starts] for key, starts in earlier.items()}
         self._stiles: dict[str, Turnstile] = {}
-        self.change(limits)
+        self.look_again()
 
-    def change(self, limits: Mapping[str, Limit]) -> None:
-        """Other limits hold from now on; who waits or is inside stays there."""
+    def look_again(self) -> None:
+        """Other limits may hold from now on; who waits or is inside stays there."""
+        limits = self._limits()
         for key in limits.keys() - self._stiles.keys():
             self._stiles[key] = Turnstile(limits[key], self._earlier.get(key, ()))
         for key, stile in self._stiles.items():

@@ -40,9 +40,14 @@ class FlowChecker(Protocol):
 
 
 class Intake:
-    """Takes feeds in. Nothing reaches the queue unless all of a feed is right."""
+    """Takes feeds in. Nothing reaches the queue unless all of a feed is right.
+
+    Attributes:
+        taken: called with each edited feed that the queue has taken, in a thread.
+    """
 
     def __init__(self, read: Callable[[], Feed], checker: FlowChecker) -> None:
+        self.taken: Callable[[Feed], None] = lambda _: None
         self._read = read
         self._checker = checker
 
@@ -152,6 +157,7 @@ class FileFollower:
                 changes = self._queue.reconcile(feed.name, feed.specs, now=self._clock.now())
             except BadInput as exc:
                 return self._rejected(exc, now)
+            self._intake.taken(feed)
             # not before: an edit that the queue could not take now is looked at again
             self._seen = now
             return changes

@@ -194,6 +194,7 @@ class RemoteFollower:
             except BadInput as exc:
                 self._waiting = None
                 return str(exc)
+            self._intake.taken(feed)
             # not before: what the queue could not take now is brought in later
             self._waiting = None
             return changes

@@ -85,9 +85,11 @@ class FileLimitRecord:
         if limits != self._feeds.get(feed, {}):
             self._append(_Feed(feed, dict(limits)))
 
-    def feed_limits(self) -> Mapping[str, Limit]:
-        """Return what all feeds limit; of a key that several have, what was read last."""
+    def feed_limits(self, feed: str | None = None) -> Mapping[str, Limit]:
+        """Return what a feed limits, or what all do: of a key that several have, what was read last."""
         with self._turn:
+            if feed is not None:
+                return self._feeds.get(feed, {})
             found: Mapping[str, Limit] = {}
             for limits in self._feeds.values():
                 found = merged(limits, found)
@@ -121,8 +123,8 @@ class FileLimitRecord:
                     before, self._file = self._file, self._rewrite()
                     os.close(before)
             except (OSError, DurableWriteFailed) as exc:
-                # it holds in this run all the same
-                self._is_torn = True
+                # it holds in this run all the same; a disk that is full is not asked for a new file each time
+                self._is_torn, self._lines = True, 0
                 log.warning("limit_not_recorded", reason=str(exc))
 
     def _rewrite(self) -> int:

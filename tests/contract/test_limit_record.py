@@ -76,6 +76,8 @@ def test_what_feeds_limit_is_remembered(reopen):
     first.keep_feed("other.json", read_limits({"b": "3/s"}))
     first.keep_feed("none.json", {})
     assert reopen().feed_limits() == read_limits({"a": "1/s", "b": "3/s"})
+    assert reopen().feed_limits("q.json") == read_limits({"a": "1/s", "b": "2/s"})
+    assert reopen().feed_limits("none.json") == {}
     reopen().keep_feed("other.json", {})
     assert reopen().feed_limits() == read_limits({"a": "1/s", "b": "2/s"})
 
@@ -113,3 +115,18 @@ def test_a_file_that_cannot_be_made_is_said(clock, tmp_path):
     (tmp_path / "state").touch()
     with pytest.raises(DurableWriteFailed, match="state"):
         FileLimitRecord(tmp_path / "state", clock)
+
+
+def test_a_file_that_cannot_be_rewritten_is_written_on(reopen, state_dir, monkeypatch, capsys):
+    """It grows, that is said once, and it is tried again later."""
+    record = reopen()
+    with monkeypatch.context() as patch:
+        patch.setattr("core.state.limit_record.write_bytes", _full)
+        for number in range(3 * MOST):
+            record.note("a", NOW + number / MOST)
+        assert capsys.readouterr().out.count("limit_not_recorded") == 1
+    assert list(reopen().starts()["a"]) == list(record.starts()["a"])
+
+
+def _full(path, data, *, fsync):
+    raise DurableWriteFailed(path, 28, "No space left on device")

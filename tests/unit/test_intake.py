@@ -138,3 +138,18 @@ def test_a_lock_that_cannot_be_opened_is_not_said_to_be_held(tmp_path: Path) -> 
         KernelLock(tmp_path / "x.lock", tmp_path / "x.holder", SystemClock()).hold("x", "a test"),
     ):
         pass
+
+
+def test_what_the_queue_took_is_told(feed: Path) -> None:
+    """Not what it refused, or could not take yet."""
+    queue = MemoryQueue()
+    queue.begin_run(0.0)
+    told: list[str] = []
+    taking = intake(feed)
+    taking.taken = lambda taken: told.extend(taken.limits)
+    follower = FileFollower(feed, taking, queue, SystemClock(), seen=None)
+    feed.write_text('{"limits": {"a": "1/s"}, "jobs": ["a"]}')
+    taken(follower)
+    feed.write_text('{"limits": {"b": "often"}, "jobs": ["a"]}')
+    assert isinstance(follower.look(), str)
+    assert told == ["a"]

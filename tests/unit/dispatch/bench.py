@@ -113,6 +113,7 @@ class Bench:
     others: Any = None
     attendant: Any = None
     limit_record: Any = None
+    limits: Callable[[], Any] = dict
     left: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -144,6 +145,7 @@ class Bench:
             left=self.others,
             attendant=self.attendant,
             limit_record=self.limit_record,
+            limits=self.limits,
         )
         number = run or self.queue.begin_run(self.clock.now())
         with anyio.fail_after(20):

@@ -33,8 +33,9 @@ def _impatient(monkeypatch) -> None:
     monkeypatch.setattr(turnstiles, "PATIENCE", 0.02)
 
 
-def limited(said, **changes):
-    return msgspec.structs.replace(SETTINGS, max_concurrent=9, key_limits=read_limits(said), **changes)
+def limited(plan, said, *, record=None, **changes) -> Bench:
+    settings = msgspec.structs.replace(SETTINGS, max_concurrent=9, **changes)
+    return Bench(plan, settings, limits=lambda: read_limits(said), limit_record=record)
 
 
 def given(child) -> list[int]:
@@ -44,7 +45,7 @@ def given(child) -> list[int]:
 async def test_what_nobody_limits_lets_everybody_through() -> None:
     """At once, and without a word of it; numbers that nobody knows, and those said twice, change nothing."""
     strange = (say(LimitBegun(ticket=7)), say(LimitLeft(ticket=7)), ASKS, ASKS, AwaitLimit(), *THROUGH[2:], LEAVES)
-    bench = Bench(lambda _c, _n: worker(*strange, *DONE), limited({"other": "1/d"}))
+    bench = limited(lambda _c, _n: worker(*strange, *DONE), {"other": "1/d"})
     bench.add("a", "b")
     assert await bench.run() is ExitCode.DONE
     assert [given(child) for child in bench.launcher.spawned] == [[1], [1]]
@@ -53,7 +54,7 @@ async def test_what_nobody_limits_lets_everybody_through() -> None:
 
 async def test_one_at_a_time_in_the_order_they_asked() -> None:
     """The second waits until the first has left, the third until the second has; what takes long is told, and shown."""
-    bench = Bench(lambda _c, _n: worker(*INSIDE, *DONE), limited({"k": {"concurrency": 1}}))
+    bench = limited(lambda _c, _n: worker(*INSIDE, *DONE), {"k": {"concurrency": 1}})
     bench.add("a", "b", "c")
     order: list[str] = []
     async with anyio.create_task_group() as tasks:
@@ -87,11 +88,11 @@ async def test_a_rate_is_kept_over_all_workers_and_over_restarts() -> None:
     earlier = time.time()
     for _ in range(2):
         record.note("k", earlier)
-    bench = Bench(lambda _c, _n: worker(*THROUGH, *DONE), limited({"k": "2/s"}), limit_record=record)
-    bench.add(*"abcd")
+    bench = limited(lambda _c, _n: worker(*THROUGH, *DONE), {"k": "2/s"}, record=record)
+    bench.add("a", "b")
     assert await bench.run() is ExitCode.DONE
     starts = record.starts()["k"]
-    assert len(starts) == 6
+    assert len(starts) == 4
     for first, last in zip(starts, starts[2:], strict=False):
         assert last >= first + 0.999
     assert {event.reason for event in bench.seen(events.LimitHeld)} == {"2/s"}
@@ -100,9 +101,9 @@ async def test_a_rate_is_kept_over_all_workers_and_over_restarts() -> None:
 async def test_a_worker_that_dies_gives_back_what_it_holds() -> None:
     """Killed inside: the one that waits gets its turn, and the dead one's place in the window is its own."""
     dies = worker(ASKS, AwaitLimit(), Hold(), Crash())
-    bench = Bench(
+    bench = limited(
         lambda c, nth: dies if c.profile_id == "a" and nth == 1 else worker(*THROUGH, *DONE),
-        limited({"k": {"concurrency": 1}}),
+        {"k": {"concurrency": 1}},
     )
     bench.add("a")
     async with anyio.create_task_group() as tasks:
@@ -127,8 +128,7 @@ async def test_waiting_costs_no_time() -> None:
     limits = AttemptLimits(start=5, progress=0.05, hard=0.1)
     stops = (AwaitStop(), say(Finished(outcome=Interrupted(reason="told"))), Exit(code=6))
     holder = (say(LimitAsked(ticket=1, key="k")), AwaitLimit(), *stops)
-    settings = limited({"k": {"concurrency": 1}}, limits=limits)
-    bench = Bench(lambda _c, _n: worker(*holder), settings)
+    bench = limited(lambda _c, _n: worker(*holder), {"k": {"concurrency": 1}}, limits=limits)
     bench.add("a", "b")
     async with anyio.create_task_group() as tasks:
 
@@ -155,9 +155,10 @@ async def test_two_that_wait_for_each_other_do_not_do_so_for_ever() -> None:
         return worker(*ask, AwaitLimit(ticket=2), Hang())
 
     keys = {"k": {"concurrency": 1}, "l": {"concurrency": 1}}
-    bench = Bench(
+    bench = limited(
         lambda c, nth: (crossed("k", "l") if c.profile_id == "a" else crossed("l", "k")) if nth == 1 else worker(*DONE),
-        limited(keys, limits=limits),
+        keys,
+        limits=limits,
     )
     bench.add("a", "b")
     assert await bench.run() is ExitCode.DONE
@@ -168,7 +169,7 @@ async def test_who_no_longer_waits_is_passed_over() -> None:
     """It leaves the line, and the next one moves up."""
     leaves = worker(ASKS, Hold(), LEAVES, *DONE)
     plans = {"a": worker(*INSIDE, *DONE), "b": leaves, "c": worker(*THROUGH, *DONE)}
-    bench = Bench(lambda c, _n: plans[c.profile_id], limited({"k": {"concurrency": 1}}))
+    bench = limited(lambda c, _n: plans[c.profile_id], {"k": {"concurrency": 1}})
     bench.add("a")
     async with anyio.create_task_group() as tasks:
 
@@ -193,14 +194,15 @@ async def test_who_no_longer_waits_is_passed_over() -> None:
 async def test_a_worker_that_hangs_up_in_line_is_no_error() -> None:
     """Nobody is there to be told that it is its turn."""
     closes = worker(ASKS, CloseControl(), Exit(code=1))
-    bench = Bench(lambda _c, nth: closes if nth == 1 else worker(*DONE), limited({}))
+    bench = limited(lambda _c, nth: closes if nth == 1 else worker(*DONE), {})
     bench.add("a")
     assert await bench.run() is ExitCode.DONE
 
 
 async def test_limits_may_change_while_some_wait() -> None:
     """A key that is limited no more lets all through; one that is new holds from now on."""
-    stiles = Turnstiles(read_limits({"k": {"concurrency": 1}, "m": "5/s"}), SystemClock())
+    limits = read_limits({"k": {"concurrency": 1}, "m": "5/s"})
+    stiles = Turnstiles(lambda: limits, SystemClock())
     assert await stiles.visit("m").admitted(str)
     first, second = stiles.visit("k"), stiles.visit("k")
     assert await first.admitted(str)
@@ -212,7 +214,8 @@ async def test_limits_may_change_while_some_wait() -> None:
 
         tasks.start_soon(wait)
         await anyio.wait_all_tasks_blocked()
-        stiles.change(read_limits({"l": {"concurrency": 1}}))
+        limits = read_limits({"l": {"concurrency": 1}})
+        stiles.look_again()
     assert told == [True]
     assert await stiles.visit("l").admitted(str)
     late = stiles.visit("l")
@@ -220,9 +223,41 @@ async def test_limits_may_change_while_some_wait() -> None:
     assert not await late.admitted(str)
 
 
+async def test_an_edit_of_the_feed_changes_what_holds() -> None:
+    """The one that waits is let through as soon as the edit is taken in."""
+
+    class Follower:
+        source = "feed"
+
+        def look(self):
+            return None
+
+    said = {"k": {"concurrency": 1}}
+    bench = Bench(
+        lambda _c, _n: worker(*INSIDE, *DONE),
+        msgspec.structs.replace(SETTINGS, watch=True),
+        limits=lambda: read_limits(said),
+        follower=Follower(),
+    )
+    bench.add("a", "b")
+    async with anyio.create_task_group() as tasks:
+
+        async def operate() -> None:
+            await bench.sink.wait_for(events.LimitHeld)
+            del said["k"]
+            await bench.sink.wait_for(events.LimitPassed)
+            await anyio.wait_all_tasks_blocked()
+            for child in bench.launcher.spawned:
+                child.release()
+            bench.stop.ask()
+
+        tasks.start_soon(operate)
+        assert await bench.run() is ExitCode.DONE
+
+
 async def test_two_hundred_wait_in_line_and_each_gets_its_turn() -> None:
     """First come, first served, whoever leaves the line meanwhile."""
-    stiles = Turnstiles(read_limits({"k": {"concurrency": 2}}), SystemClock())
+    stiles = Turnstiles(lambda: read_limits({"k": {"concurrency": 2}}), SystemClock())
     order: list[int] = []
     visits = [stiles.visit("k") for _ in range(200)]
 
