@@ -16,22 +16,26 @@ import os
 import sys
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 import structlog
 from msgspec import structs
 
 from core import durable, logs, settings
+from core.cli.dry_run import Ask, plan_run
+from core.cli.dry_run_shown import lines_of
+from core.cli.printing import print_json, say
 from core.cli.run_arguments import attempts_asked, classes_to_retry, parse
+from core.cli.run_outputs import console_of, job_log_of, outputs_asked, reports_of
 from core.clock import SystemClock
-from core.console.open import open_console
 from core.control.socket import ControlSocket
 from core.dispatch.attempt import AttemptLimits
 from core.dispatch.dispatcher import Dispatcher
 from core.dispatch.ports import DispatchSettings, Ports
 from core.dispatch.shutdown import Stop
 from core.domain import events
+from core.domain.limits import merged
 from core.domain.messages import WorkerSettings
 from core.domain.outcome import ExitCode
 from core.errors import BadInput, HolderAlive, OstlerError, Problem
@@ -39,6 +43,8 @@ from core.events.fan_out import FanOut
 from core.events.history import JsonlHistory
 from core.events.jsonl import JsonlSink
 from core.events.spool import EventSpool
+from core.notify import http as notify_http
+from core.notify.open import make_notifiers
 from core.process.child import LaunchPlan, SubprocessLauncher
 from core.process.command import CommandFeed
 from core.process.describe import FlowInspector
@@ -51,6 +57,7 @@ from core.profiles.lock import FileProfileLocks
 from core.profiles.manager import ProfileManager
 from core.profiles.store import FileProfileStore
 from core.queue.feed import FeedDefaults, read_feed
+from core.queue.feed_order import refuse_unknown
 from core.queue.header import refuse_foreign
 from core.queue.http_feed import TOKEN, HttpFeed, is_address
 from core.queue.intake import FileFollower, Intake, signature
@@ -58,6 +65,7 @@ from core.queue.open import SourceKind, open_named, open_queue, open_source
 from core.queue.remote import FETCH_LIMIT, MAX_FETCHED, RemoteFollower, RemoteReader
 from core.redaction import Redactor
 from core.settings_launch import read_launch_file
+from core.state.limit_record import FileLimitRecord
 from core.state.orchestrator_lock import OrchestratorLock
 from core.state.sessions import FileSessionStore
 from core.supervision import sd_notify
@@ -68,17 +76,24 @@ from core.workspaces.files import FileWorkspaces
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from core.clock import Clock
     from core.dispatch.ports import FeedFollower
+    from core.domain.failure import Code
+    from core.domain.limits import Limit
+    from core.events.port import EventSink
     from core.queue.feed import Feed
     from core.queue.open import Source
+    from core.queue.port import JobQueue
     from core.queue.remote import RemoteFeed
     from core.settings import Settings
 
 log = structlog.get_logger(__name__)
 NEVER_HALF_WRITTEN = frozenset({"browser_profile", "cache", "downloads", "artifacts"})
 """Directories below ``state/`` that may hold very many files, and none that a durable write puts there."""
+OUR_OWN = sd_notify.VARIABLES | {TOKEN, notify_http.TOKEN, "OSTLER_NOTIFY"}
+"""Variables that are for this process alone."""
 RUN_PY = Path(__file__).resolve().with_name("run.py")
 
 
@@ -89,11 +104,15 @@ def dispatch_settings(chosen: Settings, *, watch: bool) -> DispatchSettings:
         sandbox=chosen.sandbox, action_timeout=chosen.action_timeout, launch_timeout=chosen.browser_timeout, screenshots=chosen.screenshots,
         trace=chosen.trace, park=chosen.parking > 0,
     )  # fmt: skip
-    limits = AttemptLimits(start=chosen.start_timeout, progress=chosen.progress_timeout, hard=chosen.timeout)
+    limits = AttemptLimits(
+        start=chosen.start_timeout, progress=chosen.progress_timeout, hard=chosen.hard_limit,
+        percent=chosen.timeout_percent,
+    )  # fmt: skip
     return DispatchSettings(
         keep_failed=chosen.keep_failed,
         max_concurrent=chosen.slots, admission=chosen.admission_policy, max_preparing=chosen.preparing, gate_interval=chosen.gate_interval,
         batch_size=chosen.batch_size, batch_delay=chosen.batch_delay, max_parked=chosen.parking, wait_parked=chosen.wait_parked, stop_grace=chosen.stop_grace, limits=limits, retry=chosen.retry, worker=worker, watch=watch,
+        halt=chosen.halt_rule,
     )  # fmt: skip
 
 
@@ -146,26 +165,29 @@ def make_intake(options: argparse.Namespace, resolved: settings.Resolved, reader
     def read() -> Feed:
         return read_feed(options.queue, stdin=stdin, cwd=Path.cwd(), defaults=outside)
 
-    cache = chosen.state_dir / ".flow_cache.json"
-    inspector = FlowInspector(RUN_PY, cache, timeout=chosen.describe_timeout, env=worker_environment())
+    environment, cache = worker_environment(), None
+    if options.dry_run:
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    else:
+        cache = chosen.state_dir / ".flow_cache.json"
+    inspector = FlowInspector(RUN_PY, cache, timeout=chosen.describe_timeout, env=environment)
     return Intake(read if reader is None else reader.read, inspector)
 
 
-def refuse_watching_nothing(options: argparse.Namespace, reader: RemoteReader | None, source: Source | None) -> None:
-    """Refuse ``--watch`` where nothing can change.
+def refuse_watching_nothing(options: argparse.Namespace, source: Source | None) -> None:
+    """Refuse ``--watch`` where nothing can change: what came on standard input. A durable queue is changed by hand.
 
     Raises:
         BadInput: it was asked for.
     """
-    is_file = source is not None and source.path is not None and source.kind is SourceKind.FEED
-    if options.watch and reader is None and not is_file:
-        found = "none" if source is None else source.argument
-        raise BadInput([Problem(place="--watch", expected="a queue file whose edits can be followed", found=found)])
+    if options.watch and source is not None and source.path is None:
+        expected = "a queue file whose edits can be followed"
+        raise BadInput([Problem(place="--watch", expected=expected, found=source.argument)])
 
 
 def worker_environment() -> dict[str, str]:
-    """Return what workers see of the environment: not the token for the queue's server, nor what a service manager says to us."""
-    return {name: value for name, value in os.environ.items() if name != TOKEN and name not in sd_notify.VARIABLES}
+    """Return what workers see of the environment: no token, no address that is one, nor what a service manager says to us."""
+    return {name: value for name, value in os.environ.items() if name not in OUR_OWN}
 
 
 def tidy_up(state_dir: Path) -> None:
@@ -175,30 +197,100 @@ def tidy_up(state_dir: Path) -> None:
     ProfileManager(state_dir).tidy(stale=True)
 
 
+def follow_limits(
+    chosen: Settings, feed: Feed | None, intake: Intake | None, record: FileLimitRecord
+) -> Callable[[], Mapping[str, Limit]]:
+    """Return what says what holds by key: the settings, then the feed, edits included; without one, those that were read before."""
+    name = None if feed is None else feed.name
+
+    def keep(taken: Feed) -> None:
+        record.keep_feed(taken.name, taken.limits)
+
+    if feed is not None and intake is not None:
+        keep(feed)
+        intake.taken = keep
+    return lambda: merged(chosen.limits, record.feed_limits(name))
+
+
+def take_in(
+    queue: JobQueue, feed: Feed | None, sink: EventSink, clock: Clock, *, again: bool, retry_failed: Collection[Code]
+) -> None:
+    """Make the queue follow its feed, or go on with what it holds."""
+    if feed is None:
+        queue.resume(clock.now(), again=again, retry_failed=retry_failed)
+        return
+    changes = queue.reconcile(feed.name, feed.specs, now=clock.now(), again=again, retry_failed=retry_failed)
+    sink.emit(events.FeedRead(at=clock.now(), source=feed.name, **structs.asdict(changes)))
+
+
+class Given(NamedTuple):
+    """Where jobs come from: a feed, or a durable queue that the user names, or neither: then our own queue goes on.
+
+    Attributes:
+        reader: of a feed that a server or a command gives.
+        source: what the queue argument names, unless that is a server.
+        intake: reads and checks the feed.
+        named: the durable queue that the user names.
+    """
+
+    reader: RemoteReader | None
+    source: Source | None
+    intake: Intake | None
+    named: Path | None
+
+
+def where_from(options: argparse.Namespace, resolved: settings.Resolved) -> Given:
+    """Return where jobs come from; nothing is read yet.
+
+    Raises:
+        BadInput: it is none, or not what ``--watch`` can follow.
+    """
+    state_dir = resolved.settings.state_dir
+    reader = make_reader(options, resolved)
+    source = open_source(options.queue, Path.cwd()) if options.queue is not None and reader is None else None
+    is_feed = reader is not None or (source is not None and source.kind is SourceKind.FEED)
+    refuse_watching_nothing(options, source)
+    named = source.path if source is not None and not is_feed else None
+    if source is None and reader is None and not (state_dir / "queue.db").exists():
+        hint = f"nothing was ever run in {state_dir}, so there is nothing to go on with"
+        raise BadInput([Problem(place="queue", expected="queue.json, queue.db or -", found="no argument", hint=hint)])
+    if named is not None:
+        refuse_foreign(named)
+    return Given(reader, source, make_intake(options, resolved, reader) if is_feed else None, named)
+
+
+def rehearse(options: argparse.Namespace, resolved: settings.Resolved) -> int:
+    """Print what ``run`` would do."""
+    given = where_from(options, resolved)
+    ask = Ask(again=options.again, retry_failed=classes_to_retry(options, Path.cwd()))
+    own = resolved.settings.state_dir / "queue.db"
+    with contextlib.ExitStack() as stack:
+        if given.reader is not None:
+            stack.callback(given.reader.close)
+        feed = None if given.intake is None else given.intake.accept()
+        plan = plan_run(resolved.settings, given.named or (own if own.exists() else None), feed, ask)
+    if options.json:
+        print_json(plan)
+    else:
+        say(lines_of(plan))
+    return ExitCode.DONE
+
+
 def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
     """Wire everything up and run the queue."""
     share_one_heap()
     chosen = resolved.settings
     clock = SystemClock()
     retry_failed = classes_to_retry(options, Path.cwd())
-    reader = make_reader(options, resolved)
-    source = open_source(options.queue, Path.cwd()) if options.queue is not None and reader is None else None
-    is_feed = reader is not None or (source is not None and source.kind is SourceKind.FEED)
-    refuse_watching_nothing(options, reader, source)
-    own = chosen.state_dir / "queue.db"
-    named = source.path if source is not None and not is_feed else None
-    if source is None and reader is None and not own.exists():
-        hint = f"nothing was ever run in {chosen.state_dir}, so there is nothing to go on with"
-        raise BadInput([Problem(place="queue", expected="queue.json, queue.db or -", found="no argument", hint=hint)])
-    if named is not None:
-        refuse_foreign(named)
-    intake = make_intake(options, resolved, reader) if is_feed else None
+    outputs = outputs_asked(options, Path.cwd())
+    reader, source, intake, named = where_from(options, resolved)
     seen = signature(source.path) if source is not None and source.path is not None else None
     with contextlib.ExitStack() as stack:
         if reader is not None:
             stack.callback(reader.close)
         # read before anything is touched; flows are asked only by whoever holds the state directory
         feed = intake.read() if intake is not None else None
+        notifiers = make_notifiers(chosen.notify, chosen.notify_on, os.environ, private=OUR_OWN)
         supervision = stack.enter_context(open_supervision(chosen.health_file, os.environ, clock))
         lock = OrchestratorLock(chosen.state_dir, clock)
         stack.enter_context(lock.hold(end_holder=end_holder if options.take_over else None))
@@ -206,27 +298,28 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
             intake.check(feed)
         durable.ensure_directory(chosen.log_dir)
         stack.callback(logs.configure_orchestrator(chosen.log_dir, Redactor()).close)
+        for notifier in notifiers:
+            stack.callback(notifier.close)
         tidy_up(chosen.state_dir)
+        own = chosen.state_dir / "queue.db"
         queue = open_queue(own, create=True) if named is None else open_named(named)
         stack.callback(queue.close)
-        number = queue.begin_run(clock.now(), feed=None if feed is None else feed.name)
-        sink = JsonlSink(chosen.log_dir / "events.jsonl", clock)
-        stack.callback(sink.close)
-        console = stack.enter_context(open_console(sys.stdout, clock, term=os.environ.get("TERM", "")))
-        everything = FanOut([sink, console, supervision.standing])
-        stack.enter_context(told_to_the_end(number, everything, supervision.standing, queue.counts, clock))
         if feed is not None:
-            changes = queue.reconcile(
-                feed.name, feed.specs, now=clock.now(), again=options.again, retry_failed=retry_failed
-            )
-            everything.emit(events.FeedRead(at=clock.now(), source=feed.name, **structs.asdict(changes)))
-        else:
-            queue.resume(clock.now(), again=options.again, retry_failed=retry_failed)
+            refuse_unknown(feed, queue.known)
+        stack.enter_context(reports_of(outputs, queue, named or own, chosen, clock))
+        number = queue.begin_run(clock.now(), feed=None if feed is None else feed.name)
+        sink = stack.enter_context(contextlib.closing(JsonlSink(chosen.log_dir / "events.jsonl", clock)))
+        console = stack.enter_context(console_of(sys.stdout, chosen.log_dir, queue, feed, clock))
+        job_log = stack.enter_context(job_log_of(outputs, named or own))
+        everything = FanOut([sink, *job_log, console, supervision.standing, *notifiers])
+        stack.enter_context(told_to_the_end(number, everything, supervision.standing, queue.counts, clock))
+        take_in(queue, feed, everything, clock, again=options.again, retry_failed=retry_failed)
         follower: FeedFollower | None = None
         if options.watch and intake is not None and reader is not None:
             follower = RemoteFollower(reader, intake, queue, clock, interval=chosen.watch_interval)
         elif options.watch and intake is not None and source is not None and source.path is not None:
             follower = FileFollower(source.path, intake, queue, clock, seen=seen)
+        record = stack.enter_context(contextlib.closing(FileLimitRecord(chosen.state_dir, clock)))
         locks = FileProfileLocks(chosen.state_dir, clock)
         ports = Ports(
             queue=queue,
@@ -244,8 +337,11 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
             left=EventSpool(chosen.state_dir),
             meter=SystemMeter(chosen.state_dir) if chosen.admission == "on" else None,
             attendant=supervision.attendant,
+            limit_record=record,
+            limits=follow_limits(chosen, feed, intake, record),
         )
-        return anyio.run(Dispatcher(ports, dispatch_settings(chosen, watch=options.watch), Stop()).run, number)
+        dispatcher = Dispatcher(ports, dispatch_settings(chosen, watch=options.watch), Stop())
+        return anyio.run(dispatcher.run, number)
 
 
 def _say(text: object) -> None:
@@ -265,7 +361,7 @@ def main(argv: Sequence[str]) -> int:
         resolved = settings.resolve(flags, os.environ, cwd=Path.cwd(), launch=launch)
         for line in (*settings.unknown_variables(os.environ), *(() if launch is None else launch.warnings)):
             _say(line)
-        return run(options, resolved)
+        return rehearse(options, resolved) if options.dry_run else run(options, resolved)
     except BadInput as exc:
         _say(exc)
         return ExitCode.BAD_INPUT

@@ -347,7 +347,9 @@ async def _attempt_by_hand(args: argparse.Namespace, chosen: settings.Settings) 
     plan = LaunchPlan(python=sys.executable, run_py=CHECKOUT / "run.py", log_dir=chosen.log_dir)
     launcher = SubprocessLauncher(plan, os.environ)
     log = chosen.log_dir / f"{args.profile_id}.log"
-    hand = ByHand(launcher, log, Redactor(), lambda line: print(visible(line), flush=True), chosen.stop_grace)
+    hand = ByHand(
+        launcher, log, Redactor(), lambda line: print(visible(line), flush=True), chosen.stop_grace, limits=chosen.limits
+    )  # fmt: skip
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         on_signal(loop, number, lambda _: hand.stop())

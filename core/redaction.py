@@ -135,3 +135,12 @@ def mask_page(url: str) -> str:
     credentials, _, host = parts.netloc.rpartition("@")
     user, colon, _ = credentials.partition(":")
     return parts._replace(netloc=f"{user}:{MASK}@{host}").geturl() if colon else url
+
+
+def mask_path(url: str) -> str:
+    """Return an address with all but its scheme and host masked: who sends to it may need to know no more than its path."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return MASK
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/{MASK}"

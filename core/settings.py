@@ -16,6 +16,7 @@ from core.errors import BadInput, Problem
 from core.input_file import absolute
 from core.settings_failures import TABLE, built_changes, failure_rules, unknown_failure
 from core.settings_file import ConfigFile
+from core.settings_forms import FORMS
 from core.settings_table import CHECKOUT, DEFAULTS, LEAST, MOST, NO_SETTINGS, PATHS, REPLACED, Settings
 from core.settings_value import LARGEST, WEEK, Rule, Wrong, convert, members, shown
 
@@ -167,7 +168,8 @@ def _rules(struct: Any, prefix: str) -> Iterator[Rule]:
             yield from _rules(field.type, f"{name}.")
             continue
         most = LARGEST if int in members(field.type) else sys.float_info.max
-        rule = Rule(name, field.type, LEAST.get(name, 0.0), most, name in PATHS, name not in REPLACED)
+        type_, form = FORMS.get(name, (field.type, None))
+        rule = Rule(name, type_, LEAST.get(name, 0.0), most, name in PATHS, name not in REPLACED, form)
         yield rule._replace(most=MOST.get(name, WEEK if rule.unit == "seconds" else most))
 
 
@@ -227,8 +229,9 @@ def _unknown(name: str, known: Mapping[str, Rule], raw: Any) -> Wrong:
 
 
 def _problem(one: _Given, wrong: Wrong, file: ConfigFile) -> Problem:
-    line, column = file.place(one.name) if one.kind == "file" else (None, None)
-    field = one.name if one.kind == "file" and wrong.expected != "a known setting" else ""
+    name = f"{one.name}.{wrong.below}" if wrong.below else one.name
+    line, column = file.place(name) if one.kind == "file" else (None, None)
+    field = name if (one.kind == "file" or wrong.below) and wrong.expected != "a known setting" else ""
     return Problem(
         place=one.place,
         line=line,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 MOST = 1024 * 1024
+WHOLE = frozenset({"limits"})
+"""Tables whose names are the user's own, which may have dots in them."""
 _PLACE = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
 _EXPECTED = {
     "Cannot overwrite": ("a key once", "it again"),
@@ -38,7 +40,7 @@ class ConfigFile:
 
     Attributes:
         path: absolute.
-        values: as they stand, by dotted name; a table that is empty stands for itself.
+        values: as they stand, by dotted name; a table that is empty, or one of ``WHOLE``, stands for itself.
     """
 
     def __init__(self, path: Path, *, required: bool) -> None:
@@ -105,7 +107,7 @@ class ConfigFile:
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in table.items():
-        if isinstance(value, dict) and value:
+        if isinstance(value, dict) and value and prefix + name not in WHOLE:
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value

@@ -10,6 +10,9 @@ import msgspec
 
 from core.domain.admission import AdmissionPolicy
 from core.domain.failure import Code
+from core.domain.halt import Halt, read_halt
+from core.domain.hard_limit import read_percent
+from core.domain.limits import Limit
 from core.domain.messages import Screenshots, Trace
 from core.domain.policy import PolicyChange
 from core.domain.retention import Retention
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 MAX_CONCURRENT = 1000
+HARD_LIMIT = 1800.0
 _AUTO_PER_CORE = 8
 """Browsers that a core may have at the most where the host is to find how many it can take."""
 
@@ -45,7 +49,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         disk_reserve_bytes: room that stays free where the state directory is.
         cpu_threshold: share of all cores, 0 to 1, that others may use.
         progress_timeout: least time without progress after which an attempt is stopped.
-        timeout: hard limit of one attempt.
+        timeout: hard limit of one attempt; as a percentage, of the median of what attempts of its flow took that ended well.
+        halt: how many jobs have to fail, succeed or end for the run to end early; see ``core.domain.halt``.
         stop_grace: time between asking a worker to end and killing its tree.
         browser_timeout: time that starting a browser, and connecting to it, may take.
         start_timeout: time a worker has from its spawn to ``Ready``.
@@ -66,6 +71,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         log_keep: how many rotated logs of a profile are kept.
         log_rate: bytes a second a worker may write to its log before lines are dropped and counted.
         health_file: a small file that is rewritten every few seconds while a run lives (docs/operations.md); None: none.
+        notify: a command that is started, or an address that is sent to, for each thing worth telling (docs/operations.md).
+        notify_on: what of: ``finished``, ``needs_person``, ``quarantined``, ``pressure``, with commas.
+        limits: by key, what all workers of a run share; ``[limits]`` in the file, JSON in the environment.
         failures: what follows from single codes, where it is not what the table of policies says; ``[failures.<code>]`` in the
             file, ``OSTLER_FAILURES_<CODE>_…`` in the environment.
         retention: what ``ostler gc`` removes; ``[retention]`` in the file, ``OSTLER_RETENTION_…`` in the environment.
@@ -86,7 +94,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     wait_parked: float = 0.0
     max_parked: int | None = None
     progress_timeout: float = 30.0
-    timeout: float = 1800.0
+    timeout: float | str = HARD_LIMIT
+    halt: str | None = None
     stop_grace: float = 10.0
     start_timeout: float = 30.0
     browser_timeout: float = 30.0
@@ -107,6 +116,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_keep: int = 5
     log_rate: int = 1024 * 1024
     health_file: str | None = None
+    notify: str | None = None
+    notify_on: str = "finished,needs_person,quarantined,pressure"
+    limits: dict[str, Limit] = {}
     failures: dict[Code, PolicyChange] = {}
     retention: Retention = Retention()
 
@@ -120,6 +132,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             busy_delay=self.busy_delay,
             changes=self.failures,
         )
+
+    @property
+    def halt_rule(self) -> Halt | None:
+        """The rule by which the run ends early, if there is one."""
+        return None if self.halt is None else read_halt(self.halt)
+
+    @property
+    def hard_limit(self) -> float:
+        """The hard limit of an attempt, or what it cannot be above where it follows what is usual."""
+        return HARD_LIMIT if isinstance(self.timeout, str) else self.timeout
+
+    @property
+    def timeout_percent(self) -> int | None:
+        """Of the usual time, what an attempt may take at the most; None where the limit is a number of seconds."""
+        return read_percent(self.timeout) if isinstance(self.timeout, str) else None
 
     @property
     def slots(self) -> int:
@@ -191,6 +218,7 @@ NO_SETTINGS = frozenset(
     {
         "OSTLER_CONFIG",
         "OSTLER_FEED_TOKEN",
+        "OSTLER_NOTIFY_TOKEN",
         "OSTLER_CONTROL_FD",
         "OSTLER_ATTEMPT",
         "OSTLER_DRIVER",

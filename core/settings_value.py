@@ -8,38 +8,47 @@ import re
 import types
 import typing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from core.domain.session import is_secret
 from core.input_file import absolute
 from core.redaction import MASK, mask_url
+from core.units import UNITS, amount
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WEEK = 7 * 86_400.0
 LARGEST = 2**53
-_UNITS: dict[str, dict[str, float]] = {
-    "seconds": {"ms": 0.001, "s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400},
-    "days": {"s": 1 / 86_400, "min": 1 / 1440, "h": 1 / 24, "d": 1, "w": 7},
-    "bytes": {
-        "b": 1, "k": 1024, "kb": 1000, "kib": 1024, "m": 1024**2, "mb": 1000**2, "mib": 1024**2, "g": 1024**3,
-        "gb": 1000**3, "gib": 1024**3,
-    },
-}  # fmt: skip
 _PLAIN = frozenset({"factor", "jitter", "threshold"})
 """Numbers that count nothing."""
-_WITH_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)\s*", re.ASCII)
 _WORDS = {str: "a text", bool: "true or false", int: "a whole number", float: "a number", Path: "a path"}
 _LONGEST_NUMBER = 4096
 """Bits of a number that a message may show: Python refuses to spell out thousands of digits."""
 
 
 class Wrong(NamedTuple):
-    """Why a value cannot be taken."""
+    """Why a value cannot be taken; ``below``: the name of the part of a table that is to blame."""
 
     expected: str
     found: str
     hint: str = ""
+    below: str = ""
+
+
+class Form(NamedTuple):
+    """A way to write a setting that no type says.
+
+    Attributes:
+        expected: what it takes, in words.
+        read: returns the value, or a ``Wrong``; None for what is meant as another type. Called with what was given, and whether
+            it comes from where everything is text.
+    """
+
+    expected: str
+    read: Callable[[Any, bool], Any]
 
 
 class Rule(NamedTuple):
@@ -52,6 +61,7 @@ class Rule(NamedTuple):
         most: the largest number.
         is_path: a text that is a path.
         follows: whether a link at that path is followed.
+        form: a way to write it that no type says; ``type`` has what it takes besides.
     """
 
     name: str
@@ -60,6 +70,7 @@ class Rule(NamedTuple):
     most: float
     is_path: bool
     follows: bool = True
+    form: Form | None = None
 
     @property
     def unit(self) -> str:
@@ -67,7 +78,7 @@ class Rule(NamedTuple):
         last = self.name.rpartition(".")[2].rpartition("_")[2]
         if last in _PLAIN:
             return ""
-        if last in _UNITS:
+        if last in UNITS:
             return last
         return "bytes" if last == "rate" else "seconds" if float in members(self.type) else ""
 
@@ -75,6 +86,7 @@ class Rule(NamedTuple):
     def expected(self) -> str:
         """What it takes, in words."""
         words = [self._word(one) for one in members(self.type)]
+        words += [] if self.form is None else [self.form.expected]
         return " or ".join("a path" if self.is_path and word == "a text" else word for word in words)
 
     def _word(self, one: Any) -> str:
@@ -105,6 +117,8 @@ def convert(rule: Rule, raw: Any, base: Path, *, is_text: bool) -> Any:
     """
     if is_text and raw == "":
         return Wrong(rule.expected, "nothing", "leave it out to have the default")
+    if rule.form is not None and (formed := rule.form.read(raw, is_text)) is not None:
+        return formed
     if rule.is_path or rule.type is Path:
         return _path(rule, raw, base)
     try:
@@ -115,7 +129,7 @@ def convert(rule: Rule, raw: Any, base: Path, *, is_text: bool) -> Any:
         least = f"{rule.least:.15g}"
         limits = f"at least {least}" if rule.most >= LARGEST else f"{least} to {rule.most:.15g}"
         hint = "it counts seconds, not milliseconds" if rule.unit == "seconds" and rule.most < value < math.inf else ""
-        return Wrong(f"{rule.expected}, {limits}", shown(rule.name, raw), hint)
+        return Wrong(f"{rule._replace(form=None).expected}, {limits}", shown(rule.name, raw), hint)
     return value
 
 
@@ -170,8 +184,7 @@ def _hint(rule: Rule, raw: Any, *, is_text: bool) -> str:
     kinds = members(rule.type)
     number = int in kinds or float in kinds
     if isinstance(raw, str) and number:
-        if (match := _WITH_UNIT.fullmatch(raw)) and (factor := _UNITS.get(rule.unit, {}).get(match[2].lower())):
-            value = float(match[1]) * factor
+        if (value := amount(raw, rule.unit)) is not None:
             return f"without a unit: {value:.15g}" if float in kinds else f"without a unit: {round(value)}"
         if re.fullmatch(r"[0-9]+,[0-9]+", raw):
             return f"with a point: {raw.replace(',', '.')}" if float in kinds else ""

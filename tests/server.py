@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 
 class QueueServer:
-    """``answers`` holds, by path, a text or a function of the handler; ``asked`` the path and headers of each request.
+    """``answers`` holds, by path, a text or a function of the handler; ``asked`` the path and headers of each request. What is
+    posted is put into ``posted``, and answered by a function, or by the statuses that ``answers`` has, the last again and again.
 
     With a ``context`` it speaks TLS.
     """
@@ -19,6 +20,7 @@ class QueueServer:
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self.answers: dict[str, Any] = {}
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.posted: list[tuple[str, dict[str, str], bytes]] = []
         self.sent: list[int] = []
         self.released = threading.Event()
         outer = self
@@ -40,6 +42,17 @@ class QueueServer:
                     self.send_header("Content-Length", str(len(answer.encode())))
                     self.end_headers()
                     self.wfile.write(answer.encode())
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.posted.append((self.path, dict(self.headers), body))
+                answer = outer.answers.get(self.path, [204])
+                if callable(answer):
+                    answer(self)
+                    return
+                self.send_response(answer.pop(0) if len(answer) > 1 else answer[0])
+                self.send_header("Content-Length", "0")
+                self.end_headers()
 
             def send_response(self, code: int, message: str | None = None) -> None:
                 outer.sent.append(code)

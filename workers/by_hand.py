@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from core.clock import SystemClock
+from core.dispatch.passes import Passes
+from core.dispatch.turnstiles import Turnstiles
 from core.domain.messages import (
     BrowserStarted,
     Finished,
@@ -33,9 +36,10 @@ from core.errors import ControlLost
 from core.line_tail import LineTail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from core.domain.limits import Limit
     from core.domain.messages import Up
     from core.process.port import Child, Launcher, WorkerCommand
     from core.redaction import Redactor
@@ -53,6 +57,7 @@ class ByHand:
         say: prints one line.
         stop_grace: seconds from a stop to the kill of the tree.
         tell: puts what the worker says into words, empty for nothing; None for those of ``line_of``.
+        limits: by key; they hold for this worker alone.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class ByHand:
         stop_grace: float,
         *,
         tell: Callable[[Up], str] | None = None,
+        limits: Mapping[str, Limit] | None = None,
     ) -> None:
         self._launcher = launcher
         self._log = log
@@ -71,6 +77,7 @@ class ByHand:
         self._say = say
         self._grace = stop_grace
         self._tell = tell or line_of
+        self._turnstiles = Turnstiles(lambda: limits or {}, SystemClock())
         self._stop = anyio.Event()
         self._ended = anyio.Event()
         self._reported: Outcome | None = None
@@ -94,7 +101,8 @@ class ByHand:
                 if tail is not None:
                     group.start_soon(self._follow, tail)
                 group.start_soon(self._stop_ladder, child)
-                await self._converse(child, hello)
+                with Passes(self._turnstiles, child.send, _Waits(self._say)) as passes:
+                    await self._converse(child, hello, lambda said: passes.hear(said, group))
                 returncode = await child.wait()
                 # what the worker left behind is its browser's: nothing else is marked so
                 await child.kill_tree(self._user_data_dir)
@@ -120,10 +128,12 @@ class ByHand:
             self._say(f"{outcome.code}: {known.user_message} {known.suggested_action}")
         return EXIT_CODES[type(outcome)]
 
-    async def _converse(self, child: Child, hello: Hello) -> None:
+    async def _converse(self, child: Child, hello: Hello, limits: Callable[[Up], bool]) -> None:
         try:
             await child.send(hello)
             while (message := await child.receive()) is not None:
+                if limits(message):
+                    continue
                 match message:
                     case Ready():
                         self._user_data_dir = message.user_data_dir
@@ -182,6 +192,23 @@ class ByHand:
                 return
             with anyio.move_on_after(_FOLLOW_INTERVAL):
                 await self._ended.wait()
+
+
+class _Waits:
+    """Says what the worker waits for. A ``core.dispatch.passes.Watcher``; nothing here stops a worker that takes long."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+
+    def waits(self, ticket: int) -> None:
+        """See ``Watcher``."""
+
+    def held(self, key: str, reason: str) -> None:
+        """See ``Watcher``."""
+        self._say(f"waits for {key}: {reason}")
+
+    def went_on(self, ticket: int, key: str, held: float | None) -> None:
+        """See ``Watcher``."""
 
 
 # what the log says of the run itself stands on the terminal already, in fewer words

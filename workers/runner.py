@@ -19,7 +19,7 @@ import structlog
 from core.browser.port import BrowserProvider
 from core.clock import Clock
 from core.domain import session as sessions
-from core.domain.messages import Dismiss, Finished, Go, Hello, Launch, Prepared, Ready, Resume, Stop, Yield
+from core.domain.messages import Dismiss, Finished, Go, Hello, Launch, LimitGiven, Prepared, Ready, Resume, Stop, Yield
 from core.domain.outcome import (
     Busy,
     Corrupt,
@@ -191,6 +191,9 @@ class Run:
                     self._hand_off.hear(word)
                 case Yield(reason=reason):
                     self._yields_to = reason
+                case LimitGiven():
+                    if self._restored is not None:
+                        self._restored.ctx.permits.hear(word)
                 case Go():
                     pass  # heard already
         self._stop_reason = _why(word)

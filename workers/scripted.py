@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from core.domain.messages import Go, Launch
+from core.domain.messages import Go, Launch, LimitAsked, LimitGiven
 from workers.artifacts import numbered, safe_name
 
 if TYPE_CHECKING:
@@ -26,11 +26,13 @@ class ScriptedControl:
     Attributes:
         sent: everything the worker said, in order.
         victim: the directory whose browser would be killed.
+        lets_in: whether whoever asks for what a key limits may go on at once.
     """
 
     def __init__(self, *, go: bool = True) -> None:
         self.sent: list[Up] = []
         self.victim: str | None = None
+        self.lets_in = True
         self.on_send: Callable[[Up], None] | None = None
         self._words: deque[Word | None] = deque([Go(), Launch()] if go else [])
         self._changed = anyio.Event()
@@ -49,6 +51,8 @@ class ScriptedControl:
         self.sent.append(message)
         if self.on_send is not None:
             self.on_send(message)
+        if self.lets_in and isinstance(message, LimitAsked):
+            self.say(LimitGiven(ticket=message.ticket))
 
     async def receive(self) -> Word | None:
         """Return the next word; None for ever once the other side is gone."""

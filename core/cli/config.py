@@ -12,9 +12,11 @@ from core.cli import config_check, config_failures
 from core.cli.command import add_command
 from core.cli.printing import print_json, say
 from core.domain.failure import Code
+from core.domain.limits import written
 from core.domain.outcome import ExitCode
 from core.domain.session import is_secret
-from core.redaction import MASK, mask_url
+from core.queue.http_feed import is_address
+from core.redaction import MASK, mask_path, mask_url
 from core.settings import Origin, located, resolve, rules, unknown_variables, variable
 from core.settings_failures import TABLE
 from core.settings_launch import read_launch_file
@@ -90,6 +92,7 @@ def report(resolved: Resolved, warnings: list[str]) -> ConfigReport:
         value: Any = resolved.settings
         for part in name.split("."):
             value = value[Code(part)] if isinstance(value, dict) else getattr(value, part)
+        value = written(value) if name == "limits" else value
         origin = origins.get(name, Origin(kind="default"))
         values.append(
             Value(name=name, value=masked(name, value), origin=origin.kind, where=origin.where, variable=variable(name))
@@ -123,6 +126,8 @@ def masked(name: str, value: Any) -> str | int | float | bool | None:
         return MASK if value is not None and is_secret(name.rpartition(".")[2]) else value
     if is_secret(name.rpartition(".")[2]) and value:
         return MASK
+    if name == "notify" and is_address(str(value)):
+        return mask_path(str(value))
     return mask_url(str(value)) if isinstance(value, (str, Path)) else msgspec.json.encode(value).decode()
 
 

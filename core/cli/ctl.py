@@ -125,6 +125,8 @@ def _lines(run: RunView, now: float) -> list[str]:
     ]
     if run.stopping:
         lines.append(f"stopping   {'at once' if run.stopping == 'now' else 'when what runs has ended'}")
+    if run.limited:
+        lines += ["", *columns([("limited", "waits for"), *((one.job, one.why) for one in run.limited)])]
     if run.parked:
         header = ("parked", "for", "step", "wants", "why")
         rows = [

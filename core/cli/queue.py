@@ -12,12 +12,13 @@ from core.cli.classes import read_classes, read_codes
 from core.cli.command import add_command
 from core.cli.desk import nothing_yet, opened_desk, queue_of
 from core.cli.printing import print_json, say, say_aside
-from core.cli.queue_feed import export, read_jobs
+from core.cli.queue_feed import export, of_ids, read_jobs
 from core.clock import SystemClock
 from core.domain.lifecycle import JobEvent
 from core.domain.model import JobState
 from core.domain.outcome import ExitCode
 from core.errors import BadInput, JobsRefused, Problem
+from core.queue.feed_order import refuse_unknown
 from core.queue.feed_schema import feed_schema_text
 from core.queue.operating import allowed_states
 from core.queue.port import BY_HAND, Selection
@@ -46,6 +47,10 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
     add.add_argument("profile_ids", metavar="ID", nargs="*", help="profile IDs")
     add.add_argument("--from", dest="source", metavar="FILE", help="a queue file of any form; - for standard input")
     add.add_argument("--flow", metavar="FILE", help="flow of jobs that name none")
+    add.add_argument(
+        "--after", metavar="JOB", action="append", help="not before these jobs are done (comma, or given again)"
+    )
+    add.add_argument("--every", metavar="TIME", help="run it again and again: 90s, 15m, 2h, 1d")
     _common(add, _add)
 
     list_ = add_command(
@@ -133,9 +138,13 @@ def _selection(arguments: argparse.Namespace, among: frozenset[JobState] = froze
 
 
 def _add(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
-    specs = read_jobs(arguments, settings)
+    feed = read_jobs(arguments, settings)
     with opened_desk(arguments.queue, settings, create=True) as desk:
-        added = desk.add(specs, now=SystemClock().now())
+        try:
+            refuse_unknown(feed, desk.known)
+        except BadInput as exc:
+            raise BadInput(of_ids(exc.problems) if arguments.profile_ids else exc.problems) from None
+        added = desk.add(feed, now=SystemClock().now())
     known = [shown.KnownJob(id=job_id, state=state) for job_id, state in added.known]
     lines = [f"added {added.added}"]
     lines += [f"{job.id} is there already, {job.state}; left as it is" for job in known[:_LIMIT]]

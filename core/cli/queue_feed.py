@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 _PLACE = "ID"
 
 
-def read_jobs(arguments: argparse.Namespace, settings: Settings) -> list[JobSpec]:
-    """Return the jobs to add, read and checked as those of any queue file.
+def read_jobs(arguments: argparse.Namespace, settings: Settings) -> Feed:
+    """Return the jobs to add, read and checked as those of any queue file; whom they come after is asked of the queue.
 
     Raises:
         BadInput: with everything that is wrong.
@@ -45,6 +45,9 @@ def read_jobs(arguments: argparse.Namespace, settings: Settings) -> list[JobSpec
     if bool(ids) == (source is not None):
         found = "both" if ids else "neither"
         raise BadInput([Problem(place=_PLACE, expected="profile IDs, or --from FILE", found=found)])
+    if source is not None and (arguments.after or arguments.every is not None):
+        found = "--after or --every, which the file says for each job"
+        raise BadInput([Problem(place="--from", expected="a queue file alone", found=found)])
     for profile_id in ids:
         require_id(profile_id, _PLACE)
     if twice := [f"{second!r}; {first!r} was there before" for first, second in case_collisions(ids)]:
@@ -58,7 +61,7 @@ def read_jobs(arguments: argparse.Namespace, settings: Settings) -> list[JobSpec
     defaults = FeedDefaults(
         flag_flow=arguments.flow, config_flow=None if arguments.flow else settings.flow, profile_flow=profile_flow
     )
-    typed = msgspec.json.encode(list(dict.fromkeys(ids))) if ids else b""
+    typed = msgspec.json.encode(_typed(arguments)) if ids else b""
     stdin = io.BytesIO(typed) if ids or sys.stdin is None else sys.stdin.buffer
 
     def read() -> Feed:
@@ -71,14 +74,23 @@ def read_jobs(arguments: argparse.Namespace, settings: Settings) -> list[JobSpec
         feed = intake.read()
         durable.ensure_directory(settings.state_dir)  # for what the flows say; not before the feed is right in itself
         intake.check(feed)
-        return list(feed)
     except BadInput as exc:
         if not ids:
             raise
-        raise BadInput(_of_ids(exc.problems)) from None
+        raise BadInput(of_ids(exc.problems)) from None
+    return feed
 
 
-def _of_ids(problems: tuple[Problem, ...]) -> list[Problem]:
+def _typed(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return what was typed as the entries of a feed."""
+    after = [name.strip() for given in arguments.after or () for name in given.split(",")]
+    common = {
+        name: value for name, value in (("after", after or None), ("every", arguments.every)) if value is not None
+    }
+    return [{"profile_id": profile_id, **common} for profile_id in dict.fromkeys(arguments.profile_ids)]
+
+
+def of_ids(problems: tuple[Problem, ...]) -> list[Problem]:
     """Return the problems without places in a text that nobody wrote, each once."""
     found: dict[str, Problem] = {}
     for problem in problems:

@@ -11,6 +11,7 @@ from core.cli.stores import masked
 from core.console.wording import moment, one_line
 from core.domain.failure import Code
 from core.domain.model import JobState
+from core.domain.schedule import RECURRING, waits_text
 from core.queue.port import KeptJob, PastAttempt
 from core.redaction import Redactor, mask_url, proxy_password
 
@@ -23,8 +24,11 @@ class ShownJob(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         state: where it stands.
         feed: the feed that named it last; empty if none does any more.
-        due_at: not before this, where it is queued or waiting.
+        due_at: not before this, where it is queued or waiting; when it is run again, where it ended and has `every`.
         reason: why it is where it is, if there is more to say.
+        after: jobs that must be done before it starts.
+        every: seconds from one start to the next.
+        waits_for: those of ``after`` that are not done, with their states, where it is queued or waiting.
         code: what went wrong, as in docs/failures.md; null if nothing.
         codes: how many attempts ended by each code.
         generation: raised by one whenever it is asked for again after its end.
@@ -45,6 +49,9 @@ class ShownJob(msgspec.Struct, frozen=True, kw_only=True):
     template: str | None
     device: str | None
     proxy: str | None
+    after: tuple[str, ...]
+    every: float | None
+    waits_for: dict[str, JobState]
     feed: str
     due_at: float | None
     reason: str
@@ -107,6 +114,7 @@ def without_secrets(kept: KeptJob) -> ShownJob:
         state=job.state,
         feed=kept.feed,
         due_at=job.due_at,
+        waits_for=dict(kept.waits_for),
         reason=redactor.text(job.reason),
         code=job.code,
         codes=job.counters.codes,
@@ -149,7 +157,7 @@ def jobs_table(jobs: list[ShownJob], total: int) -> list[str]:
             f"{job.steps_done}/{job.steps_total}" if job.steps_total else "-",
             job.flow.rpartition("/")[2],
             str(job.code or "-"),
-            _shortened(job.reason),
+            _shortened(waits_text(job.waits_for.items()) or job.reason or _again(job)),
         )
         for job in jobs
     ]
@@ -166,6 +174,10 @@ def history_table(shown: ShownHistory) -> list[str]:
         value = getattr(shown.job, name)
         if name.endswith("_at") or name == "not_before":
             value = moment(value)
+        elif isinstance(value, tuple):
+            value = ", ".join(value)
+        elif name == "waits_for":
+            value = waits_text(value.items()).removeprefix("waits for ")
         elif isinstance(value, dict):
             value = msgspec.json.encode(value).decode()
         lines.append(f"{name:<14}{'-' if value is None or value == '' else one_line(str(value))}")
@@ -185,6 +197,12 @@ def history_table(shown: ShownHistory) -> list[str]:
         for one in shown.history
     ]
     return [*lines, "", *columns([head, *rows])]
+
+
+def _again(job: ShownJob) -> str:
+    """Say when a job that ended is run again, if it is."""
+    ended = job.state in RECURRING and job.every is not None and job.due_at is not None
+    return f"again at {moment(job.due_at)}" if ended else ""
 
 
 def _shortened(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -10,26 +9,33 @@ from typing import TYPE_CHECKING, Any
 from core.cli.command import add_command
 from core.cli.desk import nothing_yet, queue_of
 from core.cli.printing import columns, print_json, say
-from core.console.wording import OUTCOME, duration, one_line, said
+from core.cli.run_outputs import report_source
+from core.clock import SystemClock
+from core.console.wording import OUTCOME, duration, said
 from core.domain.outcome import ExitCode
-from core.upkeep.job_report import Report, ReportRow, report_rows
+from core.upkeep.job_report import Report, report_rows
+from core.upkeep.run_report import Kind, write
 
 if TYPE_CHECKING:
     import argparse
 
     from core.domain.model import JobState
     from core.settings import Settings
+    from core.upkeep.job_report import ReportRow
 
 _HEADER = ("profile", "job", "outcome", "steps", "attempts", "time", "code", "reason")
-_FORMULA = ("=", "+", "-", "@")
+_FORMATS = ("table", *map(str, Kind))
 
 
 def register(groups: argparse._SubParsersAction[Any]) -> None:
     """Add the command to the command line."""
     command = add_command(
-        groups, "report", "say what became of every job of the queue", ["report", "report --format csv > report.csv"]
+        groups,
+        "report",
+        "say what became of every job of the queue",
+        ["report", "report --format csv > report.csv", "report --format html > report.html"],
     )
-    command.add_argument("--format", choices=("table", "csv", "json"), default="table", help="default: table")
+    command.add_argument("--format", choices=_FORMATS, default="table", help="default: table")
     command.add_argument(
         "--json", dest="format", action="store_const", const="json", help="as JSON (docs/schemas/report.json)"
     )
@@ -38,14 +44,11 @@ def register(groups: argparse._SubParsersAction[Any]) -> None:
 
 def _report(arguments: argparse.Namespace, settings: Settings) -> ExitCode:
     path = queue_of(settings)
-    rows = report_rows(settings.state_dir / "queue.db")
-    if arguments.format == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(ReportRow.__struct_fields__)
-        for row in rows:
-            writer.writerow([_cell(getattr(row, name)) for name in ReportRow.__struct_fields__])
+    if arguments.format in (Kind.HTML, Kind.JUNIT, Kind.CSV):
+        with report_source(settings, SystemClock()) as source:
+            write(Kind(arguments.format), source, sys.stdout.buffer)
         return ExitCode.DONE
-    jobs = tuple(rows)
+    jobs = tuple(report_rows(settings.state_dir / "queue.db"))
     counts: Counter[JobState] = Counter(row.outcome for row in jobs)
     if arguments.format == "json":
         print_json(Report(jobs=jobs, counts=dict(counts)))
@@ -67,11 +70,3 @@ def _cells(row: ReportRow) -> tuple[str, ...]:
         row.code or "-",
         row.reason,
     )
-
-
-def _cell(value: Any) -> Any:
-    """Return a cell of a spreadsheet; text that one would take for a formula is marked as text."""
-    if not isinstance(value, str):
-        return value
-    text = one_line(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text

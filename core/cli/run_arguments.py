@@ -22,6 +22,7 @@ examples:
   python orchestrator.py --flow hello.py ids.txt --watch
   python orchestrator.py https://host/queue.json --watch
   python orchestrator.py --retry-failed
+  python orchestrator.py --dry-run queue.json
 
 exit codes (the first that applies, in this order):
   2 bad input, nothing was launched     5 another orchestrator holds the state directory
@@ -56,7 +57,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         action="append",
         help="give failed and quarantined jobs another chance: all, or those of a code or type (docs/failures.md)",
     )
-    add("--watch", action="store_true", help="stay, and follow edits of the queue file, server or command")
+    add("--dry-run", action="store_true", help="check everything, print the plan; launch nothing, write nothing")
+    add("--json", action="store_true", help="with --dry-run: as JSON")
+    add(
+        "--watch",
+        action="store_true",
+        help="stay: follow edits of the queue file, server or command, and run `every` jobs",
+    )
     add("--watch-interval", metavar="SECONDS", help="between two looks at a server or command (default 30)")
     add("--take-over", action="store_true", help="kill a frozen orchestrator that holds the state directory")
     add("--state-dir", metavar="DIR")
@@ -73,19 +80,32 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--wait-parked", metavar="SECONDS", help="keep browsers open for a person, and wait so long in the end")
     add("--max-parked", metavar="N", help="how many, beyond --max-concurrent (default: as many)")
     add("--progress-timeout", metavar="SECONDS", help="stop an attempt that makes no progress for so long")
-    add("--timeout", metavar="SECONDS", help="hard limit of one attempt")
+    add("--timeout", metavar="SECONDS|N%", help="hard limit of one attempt; 300%%: of what its flow usually takes")
+    add("--halt", metavar="WHEN,WHY", help="end early: soon,fail=3, or now,fail=10%% (docs/fleet.md)")
     add("--stop-grace", metavar="SECONDS", help="between asking a worker to end and killing it")
     add("--max-attempts", metavar="N", help="failing attempts a job may have (default 3)")
     add("--retries", metavar="N", help="the same, counted without the first: one less than --max-attempts")
     add("--poison-limit", metavar="N", help="crashes in a row that quarantine a job (default 3)")
     add("--retry-delay", metavar="SECONDS", help="before the first retry (default 1); doubles with each")
+    add("--notify", metavar="COMMAND|URL", help="tell somebody: JSON on its standard input, or POSTed to it")
+    add("--notify-on", metavar="WHAT", help="finished,needs_person,quarantined,pressure (default: all)")
     add("--health-file", metavar="PATH", help="rewritten every few seconds while the run lives")
     add("--browser", metavar="PATH")
     add("--headed", action="store_true", default=None, help="show the browsers")
     add("--screenshots", metavar="WHEN", help="off (default) or on-failure; they may show secrets")
     add("--trace", metavar="WHEN", help="Playwright's: off (default), on-failure or always; it holds secrets")
     add("--no-sandbox", dest="sandbox", action="store_const", const=False, help="run browsers without their sandbox")
-    return parser.parse_args(argv)
+    add(
+        "--report",
+        metavar="[KIND:]PATH",
+        action="append",
+        help="write a report at the end: .html, .json, .xml (JUnit) or .csv; may be given several times",
+    )
+    add("--job-log", metavar="PATH", help="append a line of tab-separated values for each attempt that ends")
+    options = parser.parse_args(argv)
+    if options.json and not options.dry_run:
+        parser.error("--json goes with --dry-run; a run prints none, `ostler report --json` does")
+    return options
 
 
 def classes_to_retry(options: argparse.Namespace, cwd: Path) -> frozenset[Code]:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from typing import IO
 
     from core.clock import Clock
+    from core.domain.snapshot import Snapshot
+
+_DUMB = frozenset({"dumb", "unknown"})
 
 
 class RunConsole(EventSink, Protocol):
@@ -31,21 +34,24 @@ class RunConsole(EventSink, Protocol):
         ...
 
 
-def open_console(stream: IO[str] | None, clock: Clock, *, term: str = "") -> RunConsole:
+def open_console(
+    stream: IO[str] | None, clock: Clock, *, term: str = "", earlier: Snapshot | None = None
+) -> RunConsole:
     """Return a live display for a terminal, plain lines for anything else.
 
     Args:
         stream: where to write, usually standard output; None if that was closed before the start.
         clock: for elapsed time and ETA.
-        term: the environment's ``TERM``; ``dumb`` gets plain lines.
+        term: the environment's ``TERM``; ``dumb`` and ``unknown`` get plain lines.
+        earlier: durations of earlier runs are in it; None: nothing is known of any.
     """
     if stream is None:
         return PlainConsole(io.StringIO())
-    if stream.isatty() and term != "dumb" and _speaks_utf8(stream):
+    if stream.isatty() and term not in _DUMB and _speaks_utf8(stream):
         from core.console.progress import ProgressConsole  # noqa: PLC0415 - rich costs time that a pipe need not pay
 
-        return ProgressConsole(stream, clock)
-    return PlainConsole(stream)
+        return ProgressConsole(stream, clock, earlier)
+    return PlainConsole(stream, earlier)
 
 
 def _speaks_utf8(stream: IO[str]) -> bool:

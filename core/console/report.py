@@ -42,6 +42,8 @@ def summary(snapshot: Snapshot) -> str:
         return f"{everything}, nothing to do" + (" (--retry-failed tries them again)" if again else "")
     left = any(number for state, number in counts.items() if state not in TERMINAL)
     stopped = "stopped: " if snapshot.stopping and left else ""
+    if snapshot.halted:
+        stopped = f"halted: {snapshot.halted}; "
     return f"{stopped}{everything} in {duration(snapshot.seconds)}"
 
 

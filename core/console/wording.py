@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from typing import TYPE_CHECKING
 
 from core.domain.model import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from core.domain.forecast import Eta
 
 OUTCOME: Mapping[JobState, str] = {
     JobState.DONE: "done",
@@ -47,6 +50,24 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(max(round(seconds), 0), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+_UNITS = ((7200, 3600, "h", 0.5), (120, 60, "min", 1.0), (10, 1, "s", 5.0), (0, 1, "s", 1.0))
+"""From how many seconds on an estimate is said in a unit, the unit's seconds and name, and what is rounded to."""
+
+
+def about(eta: Eta | None) -> str:
+    """Return an estimate in round numbers, ``about 4 min (3-6)``; the range is rounded to its outside."""
+    if eta is None:
+        return "no estimate yet"
+    unit, name, step = next(unit[1:] for unit in _UNITS if eta.likely >= unit[0])
+    low = math.floor(eta.low / unit / step) * step
+    high = math.ceil(eta.high / unit / step) * step
+    likely = min(max(round(eta.likely / unit / step) * step, low), high)
+    if not high:
+        return "about done"
+    between = f" ({low:g}-{high:g})" if low != high else ""
+    return f"about {likely:g} {name}{between}" if likely else f"less than {high:g} {name}"
 
 
 def moment(at: float | None) -> str:

@@ -72,6 +72,13 @@ class ParkedJob(msgspec.Struct, frozen=True, kw_only=True):
     asks: tuple[str, ...] = ()
 
 
+class LimitedJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job whose attempt waits for what a key limits; ``why``: key and limit."""
+
+    job: str
+    why: str
+
+
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
     """How a run stands.
 
@@ -80,6 +87,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
         running: attempts that hold a slot.
         prepared: attempts that wait for one.
         parked: jobs that wait for a person, their browsers open.
+        limited: those of ``running`` that wait for what a key limits.
         held: why nothing is started now; empty while it is.
         stopping: ``drain`` or ``now`` once a stop was asked for.
     """
@@ -88,6 +96,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     running: tuple[str, ...] = ()
     prepared: tuple[str, ...] = ()
     parked: tuple[ParkedJob, ...] = ()
+    limited: tuple[LimitedJob, ...] = ()
     held: tuple[str, ...] = ()
     stopping: str = ""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from core.domain import events, messages
+from core.domain.hard_limit import HardLimit
 from core.domain.lifecycle import ATTEMPT, AttemptEvent, AttemptState, advance
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from core.domain.outcome import Outcome
 
 
+_LAUNCH, _PERSON = "launch", "person"
+
+
 class AttemptLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds.
 
@@ -25,17 +29,27 @@ class AttemptLimits(msgspec.Struct, frozen=True, kw_only=True):
         start: from the spawn to ``Ready``.
         progress: least time without progress that is too long.
         hard: of the whole attempt, unless its job has a limit of its own.
+        percent: of what attempts of its flow usually take, if that is less; None: ``hard`` it is.
     """
 
     start: float
     progress: float
     hard: float
+    percent: int | None = None
 
 
 class Attempt:
     """The orchestrator's side of one execution: where it stands, what it committed, when it is overdue."""
 
-    def __init__(self, claim: Claim, limits: AttemptLimits, *, started: float, redact: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        claim: Claim,
+        limits: AttemptLimits,
+        *,
+        started: float,
+        redact: Callable[[str], str],
+        usual: Callable[[], HardLimit] | None = None,
+    ) -> None:
         self.claim = claim
         self.state = advance(ATTEMPT, AttemptState.IDLE, AttemptEvent.INITIALIZE)
         self.ready: messages.Ready | None = None
@@ -49,10 +63,14 @@ class Attempt:
         self._limits = limits
         self._redact = redact
         self._limit = limits.progress
-        self._most = claim.job.spec.timeout or limits.hard
-        self._hard = started + self._most
+        own = claim.job.spec.timeout
+        fixed = HardLimit(own or limits.hard)
+        self._hard: Callable[[], HardLimit] = usual if usual is not None and own is None else lambda: fixed
+        self._began = started
         self._overdue = started + limits.start
-        self._paused_at: float | None = None
+        self._pauses: set[object] = set()
+        self._paused_at = started
+        self._idle = 0.0
 
     def __repr__(self) -> str:
         return f"<Attempt {self.claim.job.spec.id}#{self.claim.attempt.number} {self.state} in {self.step}>"
@@ -64,10 +82,12 @@ class Attempt:
 
     def overdue_at(self) -> tuple[float, str]:
         """Return the monotonic time at which the attempt is to be stopped, and why."""
-        if self._paused_at is not None:
+        if self._pauses:
             return float("inf"), "waits, and not for itself"
-        if self._hard <= self._overdue:
-            return self._hard, f"hard limit of {self._most:g} s reached in {self.step}"
+        hard = self._hard()
+        if self._began + hard.seconds <= self._overdue:
+            because = f": {hard.because}" if hard.because else ""
+            return self._began + hard.seconds, f"hard limit of {hard.seconds:g} s reached in {self.step}{because}"
         return self._overdue, f"no progress in {self.step}"
 
     def take(self, message: Up, *, monotonic: float, at: float) -> list[Event]:  # noqa: C901, PLR0911, PLR0912 - one case a message
@@ -102,11 +122,11 @@ class Attempt:
                 return [events.StepsPlanned(done=done, todo=todo, flags=flags, **of)]
             case messages.Prepared() if not self.prepared:
                 self.prepared = True
-                self._paused_at = monotonic
+                self.pause(_LAUNCH, monotonic)
                 return [events.AttemptPrepared(**of)]
             case messages.Parked(step=step, why=why, code=code, asks=asks):
                 self.step = step
-                self._paused_at = monotonic
+                self.pause(_PERSON, monotonic)
                 self._advance(AttemptEvent.NEEDS_PERSON)
                 return [events.AttemptParked(step=step, why=self._redact(why), code=code, asks=asks, **of)]
             case messages.BrowserStarted(name=name, version=version, pid=pid):
@@ -146,26 +166,42 @@ class Attempt:
 
     def launch(self, monotonic: float) -> None:
         """The browser may start: what was spent waiting for that does not count."""
-        self._go_on(monotonic)
+        self.go_on(_LAUNCH, monotonic, self._limits.progress)
 
     def resume(self, monotonic: float) -> None:
         """A person is done: what was spent waiting for them does not count."""
         self._advance(AttemptEvent.RESUMED)
-        self._go_on(monotonic)
+        self.go_on(_PERSON, monotonic, self._limits.progress)
 
     def dismiss(self, monotonic: float) -> None:
         """No person is waited for any more: from here on it has to end in time."""
-        self._go_on(monotonic)
+        self.go_on(_PERSON, monotonic, self._limits.progress)
 
-    def _go_on(self, monotonic: float) -> None:
-        if self._paused_at is not None:
-            self.forgive(monotonic - self._paused_at)
-            self._paused_at = None
-        self._extend(monotonic, self._limits.progress)
+    def pause(self, why: object, monotonic: float) -> None:
+        """It waits for somebody else, for this reason: no limit runs out meanwhile."""
+        if not self._pauses:
+            self._paused_at = monotonic
+        self._pauses.add(why)
+
+    def go_on(self, why: object, monotonic: float, limit: float | None = None) -> None:
+        """This reason is gone; with the last of them time goes on.
+
+        ``limit``: seconds without progress that are too long from here on; None: as many as before.
+        """
+        if why in self._pauses:
+            self._pauses.remove(why)
+            if not self._pauses:
+                self.forgive(monotonic - self._paused_at)
+                self._idle += monotonic - self._paused_at
+        self._extend(monotonic, self._limit if limit is None else limit)
+
+    def idle(self, monotonic: float) -> float:
+        """Return the seconds that it has waited for others so far."""
+        return self._idle + (monotonic - self._paused_at if self._pauses else 0.0)
 
     def forgive(self, seconds: float) -> None:
         """Move all deadlines: for so long nobody could have listened."""
-        self._hard += seconds
+        self._began += seconds
         self._overdue += seconds
 
     def _extend(self, monotonic: float, limit: float) -> None:

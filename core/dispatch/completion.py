@@ -38,14 +38,17 @@ class Completion:
         self._blocking = blocking
         self._stop = stop
 
-    async def complete(self, claim: Claim, exit_: Exit, *, committed: bool, announced: Announced | None) -> JobRecord:
-        """Record how the attempt ended, exactly once; return the job as it now stands.
+    async def complete(
+        self, claim: Claim, exit_: Exit, *, committed: bool, announced: Announced | None, idle: float = 0.0
+    ) -> tuple[JobRecord, float]:
+        """Record how the attempt ended, exactly once; return the job as it now stands, and the seconds the attempt took.
 
         Args:
             claim: the job and its attempt.
             exit_: what was seen.
             committed: whether the attempt announced a commit.
             announced: what it had planned and announced; a step that the session holds beyond that is announced now.
+            idle: seconds of it that it waited for others, and that are not its own.
 
         Raises:
             Fenced: another orchestrator has taken over.
@@ -63,14 +66,14 @@ class Completion:
             jitter=self._ports.clock.jitter(),
             max_attempts=claim.job.spec.max_attempts,
         )
-        seconds = now - claim.attempt.started_at
+        seconds = max(now - claim.attempt.started_at - idle, 0.0)
         kind = str(type(outcome).__struct_config__.tag)
         job = await self._persist(claim, decision, now=now, seconds=seconds, outcome=kind)
         kept = await self._blocking.files(self._settle, job, decision.reclone)
         if kept is not None:
             self._tell_kept(claim, outcome, kept, now=now)
         self._tell(claim, job, outcome, recovered, now=now, seconds=seconds, kind=kind)
-        return job
+        return job, seconds
 
     async def _persist(
         self, claim: Claim, decision: Decision, *, now: float, seconds: float, outcome: str

@@ -15,19 +15,23 @@ import structlog
 
 from core.dispatch.admission import LaunchGate, Slots
 from core.dispatch.batches import Batches
-from core.dispatch.completion import Completion
+from core.dispatch.completion import Completion, changed
 from core.dispatch.edits import Edits
+from core.dispatch.halting import Halting
 from core.dispatch.pressure import Pressure
 from core.dispatch.recovery import Recovery
 from core.dispatch.shutdown import Stop, obey_signals
 from core.dispatch.steering import Steering
 from core.dispatch.supervisor import Supervisor
 from core.dispatch.turn import take_turn
+from core.dispatch.turnstiles import Turnstiles
+from core.dispatch.usual_time import UsualTime
 from core.domain import events
 from core.domain.model import Announced, JobState
-from core.domain.outcome import Exit, ExitCode, HostFault, classify, worst
+from core.domain.outcome import Done, Exit, ExitCode, HostFault, classify, worst
 from core.domain.planning import FleetView, Plan, plan
 from core.errors import Fenced, OstlerError, QueueUnavailable
+from core.queue.port import Recurred
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -67,10 +71,16 @@ class Dispatcher:
         self._slots = Slots(settings.max_concurrent)
         self._preparing = Slots(settings.max_preparing)
         self._gate = LaunchGate(settings.gate_interval, ports.clock)
-        self._supervisor = Supervisor(ports, settings, self._blocking, stop, changed=self._change_seen)
+        self._usual = UsualTime(settings.limits)
+        self._turnstiles = Turnstiles(ports.limits, ports.clock, record=ports.limit_record, files=self._blocking.files)
+        self._halting = Halting(settings.halt, stop, ports.clock, self._emit)
+        self._supervisor = Supervisor(
+            ports, settings, self._blocking, stop,
+            usual=self._usual, turnstiles=self._turnstiles, changed=self._change_seen,
+        )  # fmt: skip
         self._completion = Completion(ports, settings, self._blocking, stop)
         self._recovery = Recovery(ports, settings, self._blocking, self._completion, stop)
-        self._edits = Edits(ports, settings, self._blocking, changed=self._change_seen, overtaken=self._yield_to_newer)
+        self._edits = Edits(ports, settings, self._blocking, changed=self._edit_seen, overtaken=self._yield_to_newer)
         self._batches: Batches | None = None
         if settings.batch_size is not None:
             self._batches = Batches(settings.batch_size, settings.batch_delay, ports.clock, self._emit)
@@ -79,6 +89,7 @@ class Dispatcher:
         self._unclaimed = 0
         self._host_faults = 0
         self._idle_since: float | None = None
+        self._looked = False
         self._verdict: ExitCode | None = None
         self.steering = Steering(
             slots=self._slots,
@@ -132,6 +143,7 @@ class Dispatcher:
             )
         )
         seen = await self._blocking.queue(self._ports.queue.changes_of_others)
+        await self._usual.learn(self._ports.queue, self._blocking)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._edits.notice_others, seen)
             tasks.start_soon(obey_signals, self._stop, self._hear)
@@ -174,7 +186,13 @@ class Dispatcher:
     async def _plan(self) -> Plan:
         self._change = anyio.Event()
         now = self._ports.clock.now()
+        recurred = Recurred()
         try:
+            # without --watch once: what came due since the last run
+            if self._settings.watch or not self._looked:
+                found = await self._blocking.queue(self._ports.queue.recur, now)
+                recurred = found if self._settings.watch else Recurred(jobs=found.jobs)
+                self._looked = True
             readiness = await self._blocking.queue(
                 self._ports.queue.readiness,
                 now,
@@ -188,12 +206,15 @@ class Dispatcher:
             if self._verdict is not ExitCode.HOLDER_ALIVE:
                 self._yield_to_newer(exc)
             return Plan(finished=self._busy == 0)
+        for job in recurred.jobs:
+            self._emit(changed(job, at=now))
+        waits = [at for at in (readiness.next_due, recurred.next_due) if at is not None]
         view = FleetView(
             running=self._busy,
             limit=self._slots.limit,
             ready=max(readiness.ready - self._unclaimed, 0),
             later=readiness.later,
-            next_due=readiness.next_due,
+            next_due=min(waits, default=None),
             stopping=self._stop.drain.is_set(),
             watching=self._settings.watch,
             held=bool(self._gate.held),
@@ -207,6 +228,10 @@ class Dispatcher:
         return plan(view, now)
 
     def _change_seen(self) -> None:
+        self._change.set()
+
+    def _edit_seen(self) -> None:
+        self._turnstiles.look_again()
         self._change.set()
 
     async def _wait_for_change(self, step: Plan) -> None:
@@ -290,11 +315,18 @@ class Dispatcher:
         self._count_host_faults(exit_)
         announced = None
         committed = False
+        idle = 0.0
         if attempt is not None:
             announced = Announced(flags=attempt.flags, committed=frozenset(attempt.done))
             committed = attempt.committed > 0
+            idle = attempt.idle(self._ports.clock.monotonic())
         with anyio.CancelScope(shield=True):
-            await self._completion.complete(claim, exit_, committed=committed, announced=announced)
+            job, seconds = await self._completion.complete(
+                claim, exit_, committed=committed, announced=announced, idle=idle
+            )
+        if isinstance(classify(exit_), Done):
+            self._usual.add(claim.job.spec.flow, seconds)
+        self._halting.count(job.state)
 
     async def _recover(self, attempt: AttemptRecord, announced: Announced | None) -> None:
         """A dying attempt of an earlier run holds a slot until it is gone."""
@@ -350,8 +382,12 @@ class Dispatcher:
         codes = {code for state, code in _VERDICTS.items() if counts.get(state, 0)}
         if self._verdict is not None:
             codes.add(self._verdict)
-        if self._stop.drain.is_set() and any(counts.get(state, 0) for state in _LEFT_OVER):
-            codes.add(ExitCode.INTERRUPTED)
+        if any(counts.get(state, 0) for state in _LEFT_OVER):
+            if not self._stop.drain.is_set() and not codes:
+                # nobody asked for an end, so these come after jobs that are not done and will not be
+                codes.add(ExitCode.FAILED)
+            elif self._stop.drain.is_set() and not self._halting.is_due:
+                codes.add(ExitCode.INTERRUPTED)
         return worst(codes)
 
     def _emit(self, event: events.Event) -> None:

@@ -24,6 +24,7 @@ class Handle:
         stamp: its worker; None before there is one.
         launched: whether it was allowed to start its browser.
         parked: the event that says that it waits for a person; None while it does not.
+        limited: why it waits for what a key limits; empty while it does not, or not for long.
         yields: set once it is to end after its step.
         asked: set once somebody wants its end.
         answers: what a person answered, secret; None if none is waited for any more.
@@ -39,6 +40,7 @@ class Handle:
         self.stamp: ProcessStamp | None = None
         self.launched = False
         self.parked: AttemptParked | None = None
+        self.limited = ""
         self.answers: dict[str, str] | None = None
         self.decided = anyio.Event()
         self.yields = anyio.Event()

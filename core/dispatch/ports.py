@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -13,13 +13,15 @@ from core.control.port import Commands
 from core.dispatch.attempt import AttemptLimits
 from core.dispatch.off_loop import Blocking
 from core.domain.admission import AdmissionPolicy
+from core.domain.halt import Halt
+from core.domain.limits import Limit
 from core.domain.messages import WorkerSettings
 from core.domain.retry import RetryPolicy
 from core.events.port import EventHistory, EventSink, LeftEvents
 from core.process.port import HostMeter, Launcher, Reaper
 from core.profiles.port import ProfileLocks
 from core.queue.port import JobQueue, Reconciled
-from core.state.port import SessionStore
+from core.state.port import LimitRecord, SessionStore
 from core.workspaces.port import Workspaces
 
 
@@ -48,7 +50,7 @@ class Attends(Protocol):
 
 class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of a run, in seconds where they are durations. ``batch_size`` None: jobs start one by one.
-    ``max_parked``: browsers that stay open for a person, beyond the slots; ``wait_parked``: for how long, once nothing else is
+    ``halt``: when the run ends early because of how its jobs end. ``max_parked``: browsers that stay open for a person, beyond the slots; ``wait_parked``: for how long, once nothing else is
     left.
     """
 
@@ -59,6 +61,7 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     limits: AttemptLimits
     retry: RetryPolicy
     worker: WorkerSettings
+    halt: Halt | None = None
     batch_size: int | None = None
     batch_delay: float = 2.0
     keep_failed: bool = False
@@ -67,7 +70,7 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_parked: int = 0
     wait_parked: float = 0.0
     watch: bool = False
-    follow_interval: float = 1.0
+    follow_interval: float = 0.5
     notice_interval: float = 1.0
     host_fault_limit: int = 10
     orphan_grace: float = 2.0
@@ -76,7 +79,7 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Ports:
-    """What the engine acts through."""
+    """What the engine acts through. ``limits``: says what holds by key now, edits of the feed included."""
 
     queue: JobQueue
     launcher: Launcher
@@ -94,3 +97,5 @@ class Ports:
     meter: HostMeter | None = None
     blocking: Blocking = field(default_factory=Blocking)
     attendant: Attends | None = None
+    limit_record: LimitRecord | None = None
+    limits: Callable[[], Mapping[str, Limit]] = dict

@@ -10,6 +10,7 @@ from core.control.port import (
     Continue,
     Drain,
     GoOn,
+    LimitedJob,
     Look,
     ParkedJob,
     Pause,
@@ -81,6 +82,7 @@ class Steering:
             running=tuple(job for job, handle in handles if handle.launched and handle.parked is None),
             prepared=tuple(job for job, handle in handles if not handle.launched),
             parked=tuple(_parked(handle.parked) for _, handle in handles if handle.parked is not None),
+            limited=tuple(LimitedJob(job=job, why=handle.limited) for job, handle in handles if handle.limited),
             held=self._gate.held,
             stopping="now" if self._stop.now.is_set() else "drain" if self._stop.drain.is_set() else "",
         )

@@ -10,6 +10,8 @@ import structlog
 
 from core.dispatch.attempt import Attempt
 from core.dispatch.handle import Handles
+from core.dispatch.limiting import LimitWatcher
+from core.dispatch.passes import Passes
 from core.domain import events
 from core.domain.messages import Dismiss, Go, Hello, Launch, Ready, Resume, SecretLearnt, Yield
 from core.domain.messages import Stop as StopMessage
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from core.dispatch.ports import DispatchSettings, Ports
     from core.dispatch.shutdown import Stop
     from core.dispatch.turn import Turn
+    from core.dispatch.turnstiles import Turnstiles
+    from core.dispatch.usual_time import UsualTime
+    from core.domain.messages import Up
     from core.domain.model import Claim
     from core.process.port import Child
 
@@ -53,12 +58,16 @@ class Supervisor:
         blocking: Blocking,
         stop: Stop,
         *,
+        usual: UsualTime,
+        turnstiles: Turnstiles,
         changed: Callable[[], None],
     ) -> None:
         self._ports = ports
         self._settings = settings
         self._blocking = blocking
         self._stop = stop
+        self._usual = usual
+        self._turnstiles = turnstiles
         self._changed = changed
         self.handles = Handles()
 
@@ -96,7 +105,8 @@ class Supervisor:
         spec = claim.job.spec
         redactor = Redactor([password] if spec.proxy and (password := proxy_password(spec.proxy)) else [])
         started = self._ports.clock.monotonic()
-        attempt = Attempt(claim, self._settings.limits, started=started, redact=redactor.text)
+        usual = partial(self._usual.limit, spec.flow)
+        attempt = Attempt(claim, self._settings.limits, started=started, redact=redactor.text, usual=usual)
         if handle.asked.is_set():
             return attempt, Exit(returncode=None, stopped_by=handle.by, stop_reason=handle.reason)
         try:
@@ -109,12 +119,14 @@ class Supervisor:
         except SpawnFailed as exc:
             return attempt, Exit(returncode=None, spawn_error=str(exc))
         handle.stamp = child.stamp
-        try:
-            await self._watch_over(child, attempt, redactor, handle)
-            returncode = await child.wait()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._clear(child, attempt)
+        watcher = LimitWatcher(attempt, handle, self._ports.clock, self._ports.events.emit)
+        with Passes(self._turnstiles, child.send, watcher) as passes:
+            try:
+                await self._watch_over(child, attempt, redactor, handle, passes)
+                returncode = await child.wait()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._clear(child, attempt)
         by, reason = handle.stopped or (None, "")
         return attempt, Exit(
             returncode=returncode,
@@ -125,7 +137,9 @@ class Supervisor:
             out_of_memory=child.out_of_memory,
         )
 
-    async def _watch_over(self, child: Child, attempt: Attempt, redactor: Redactor, handle: Handle) -> None:
+    async def _watch_over(
+        self, child: Child, attempt: Attempt, redactor: Redactor, handle: Handle, passes: Passes
+    ) -> None:
         """Listen until the worker's side is closed; the handle says who stopped it and why, if anybody did."""
         ended = anyio.Event()
 
@@ -138,7 +152,7 @@ class Supervisor:
                 tasks.start_soon(guard)
                 tasks.start_soon(self._pass_on, child, handle)
                 answer = partial(self._answer, tasks, child, attempt, handle)
-                await self._converse(child, attempt, redactor, answer)
+                await self._converse(child, attempt, redactor, answer, lambda said: passes.hear(said, tasks))
                 await child.wait()
                 ended.set()
                 tasks.cancel_scope.cancel()
@@ -147,7 +161,12 @@ class Supervisor:
             raise (failures.subgroup(Fenced) or failures).exceptions[0] from failures
 
     async def _converse(
-        self, child: Child, attempt: Attempt, redactor: Redactor, answer: Callable[[events.Event], None]
+        self,
+        child: Child,
+        attempt: Attempt,
+        redactor: Redactor,
+        answer: Callable[[events.Event], None],
+        limits: Callable[[Up], bool],
     ) -> None:
         record, clock = attempt.claim.attempt, self._ports.clock
         await self._blocking.queue(self._ports.queue.record_process, record.nonce, child.stamp)
@@ -161,6 +180,8 @@ class Supervisor:
                 )
             )
             while (message := await child.receive()) is not None:
+                if limits(message):
+                    continue
                 if isinstance(message, SecretLearnt):
                     redactor.add(message.value)
                 announced = attempt.take(message, monotonic=clock.monotonic(), at=clock.now())

@@ -182,6 +182,10 @@ def _free_ahead(policy: AdmissionPolicy, peaks: Mapping[str, int], load: Load) -
     return float(load.memory_free - policy.memory_reserve - growth)
 
 
+PRESSURES = frozenset({"memory", "memory pressure", "disk space", "inodes", "processor", "orchestrator is late"})
+"""All reasons for which nothing is started."""
+
+
 def _trouble(policy: AdmissionPolicy, load: Load) -> str:  # noqa: PLR0911 - one reason each
     cpu = load.cpu_others
     if cpu is not None and policy.own_cpu:

@@ -188,6 +188,20 @@ class AttemptResumed(_OfAttempt, frozen=True, kw_only=True, tag="attempt_resumed
     step: str
 
 
+class LimitHeld(_OfAttempt, frozen=True, kw_only=True, tag="limit_held"):
+    """An attempt has waited for a second for what a key limits, and goes on waiting; ``reason``: what the limit is."""
+
+    key: str
+    reason: str
+
+
+class LimitPassed(_OfAttempt, frozen=True, kw_only=True, tag="limit_passed"):
+    """The attempt of a ``limit_held`` waits no more: it was its turn, or it no longer wants it. ``seconds``: how long it waited."""
+
+    key: str
+    seconds: float
+
+
 class NetworkUsed(_OfAttempt, frozen=True, kw_only=True, tag="network_used"):
     """What an attempt's browsers asked of the network, sent when the last of them is closed; an attempt that was killed has
     none. ``hosts`` are the busiest, ``more_hosts`` counts those left out; totals include them. ``received`` and ``sent`` are
@@ -206,7 +220,9 @@ class NetworkUsed(_OfAttempt, frozen=True, kw_only=True, tag="network_used"):
 
 
 class AttemptEnded(_OfAttempt, frozen=True, kw_only=True, tag="attempt_ended"):
-    """The attempt's tree is gone and its outcome is recorded. ``code``: what went wrong, as in docs/failures.md."""
+    """The attempt's tree is gone and its outcome is recorded. ``seconds``: without what it waited for a slot, for a person or
+    for a limit. ``code``: what went wrong, as in docs/failures.md.
+    """
 
     outcome: str
     reason: str
@@ -262,6 +278,13 @@ class StartsResumed(_Event, frozen=True, kw_only=True, tag="starts_resumed"):
     seconds: float
 
 
+class RunHalted(_Event, frozen=True, kw_only=True, tag="run_halted"):
+    """So many jobs ended so that ``--halt`` ends the run: nothing more is started. ``at_once``: what runs is stopped, too."""
+
+    reason: str
+    at_once: bool
+
+
 class StopAsked(_Event, frozen=True, kw_only=True, tag="stop_asked"):
     """A signal or the operator asked for a stop: ``drain`` or ``now``."""
 
@@ -296,6 +319,8 @@ Event = (
     | StepFailed
     | AttemptParked
     | AttemptResumed
+    | LimitHeld
+    | LimitPassed
     | WorkerNoted
     | ArtifactsKept
     | NetworkUsed
@@ -305,6 +330,7 @@ Event = (
     | LimitChanged
     | StartsHeld
     | StartsResumed
+    | RunHalted
     | StopAsked
     | RunEnded
 )

@@ -14,10 +14,11 @@ import msgspec
 
 from core.domain import events as ev
 from core.domain.failure import code_named
+from core.domain.forecast import eta
 from core.domain.lifecycle import ATTEMPT, AttemptEvent, AttemptState, advance
 from core.domain.model import JobState
 from core.domain.policy import classified
-from core.domain.snapshot import Snapshot, eta, fold
+from core.domain.snapshot import Snapshot, fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -352,7 +353,7 @@ def _progress(launch: Launch, at: float) -> LaunchProgress:
         errors=_errors(snapshot),
         current_batch=launch.batch if snapshot.batch else running,
         batch_number=snapshot.batch,
-        estimated_time_remaining=None if left is None else round(left * _MS),
+        estimated_time_remaining=None if left is None else round(left.likely * _MS),
     )
 
 

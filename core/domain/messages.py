@@ -110,6 +110,13 @@ class Yield(msgspec.Struct, frozen=True, kw_only=True, tag="yield"):
     reason: str
 
 
+class LimitGiven(msgspec.Struct, frozen=True, kw_only=True, tag="limit_given"):
+    """You may go on with what you asked for under this number. ``holds``: others wait until you have left again."""
+
+    ticket: int
+    holds: bool = False
+
+
 class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
     """Close the browser and end; ``grace`` seconds until the tree is killed."""
 
@@ -117,7 +124,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
     grace: float
 
 
-Word = Go | Launch | Resume | Dismiss | Yield | Stop
+Word = Go | Launch | Resume | Dismiss | Yield | LimitGiven | Stop
 Down = Hello | Word
 
 
@@ -196,6 +203,25 @@ class Parked(msgspec.Struct, frozen=True, kw_only=True, tag="parked"):
     asks: tuple[str, ...] = ()
 
 
+class LimitAsked(msgspec.Struct, frozen=True, kw_only=True, tag="limit_asked"):
+    """I want to go on with what this key limits, and wait for ``LimitGiven`` with my number. Counts as progress."""
+
+    ticket: int
+    key: str
+
+
+class LimitBegun(msgspec.Struct, frozen=True, kw_only=True, tag="limit_begun"):
+    """I have gone on: a start counts from here."""
+
+    ticket: int
+
+
+class LimitLeft(msgspec.Struct, frozen=True, kw_only=True, tag="limit_left"):
+    """I am done with it, or no longer wait for it."""
+
+    ticket: int
+
+
 class BrowserStarted(msgspec.Struct, frozen=True, kw_only=True, tag="browser_started"):
     """The browser runs and uses our workspace."""
 
@@ -268,6 +294,9 @@ Up = (
     | StepCommitted
     | StepProblem
     | Parked
+    | LimitAsked
+    | LimitBegun
+    | LimitLeft
     | BrowserStarted
     | BrowserClosed
     | Progress

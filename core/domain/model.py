@@ -50,6 +50,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         template: absolute path of the user-data-dir that a new profile starts from.
         device: desktop or mobile.
         proxy: URL of the proxy; its password is a secret.
+        after: IDs of jobs that must be done before it starts.
+        every: seconds from one start to the next, for a job that is run again and again.
     """
 
     id: str
@@ -63,6 +65,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     template: str | None = None
     device: Device | None = None
     proxy: str | None = None
+    after: tuple[str, ...] = ()
+    every: float | None = None
 
 
 class HostTraffic(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +87,7 @@ class HostTraffic(msgspec.Struct, frozen=True, kw_only=True):
     sent: int = 0
 
 
-_IDENTITY_ONLY = ("id", "priority", "not_before")
+_IDENTITY_ONLY = ("id", "priority", "not_before", "after", "every")
 
 
 def revision(spec: JobSpec) -> str:

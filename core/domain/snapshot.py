@@ -7,7 +7,6 @@ The size of a snapshot follows the slots and the jobs that are in trouble, not t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from statistics import median
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,6 +22,8 @@ KEPT_EVIDENCE = 3
 SAMPLES = 101
 """How many of the latest durations a median is taken from."""
 
+NO_FAILURE = frozenset({"done", "interrupted", "busy", "needs_person"})
+"""How attempts end in which nothing went wrong."""
 _BUSY = frozenset({JobState.PREPARED, JobState.RUNNING})
 
 
@@ -42,6 +43,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
         reason: why, for people; empty for done jobs.
         code: what went wrong, as in docs/failures.md; empty if nothing.
         retry_at: epoch seconds, while it waits.
+        asks: names of what the step wants to be told, while its browser waits for a person.
     """
 
     job: str
@@ -61,6 +63,7 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     code: str = ""
     retry_at: float | None = None
+    asks: tuple[str, ...] = ()
 
 
 class NetworkTotal(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,16 +84,21 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         total: jobs this run has or had to do.
         max_concurrent: slots.
         feed: the last feed that was read.
-        running: jobs that a worker has in hand, prepared ones among them, by job ID, in the order they started.
+        running: jobs that a worker has in hand, by job ID, in the order they started; among them those that are prepared, and
+            those whose browser waits for a person.
         others: jobs that ran and are neither running nor done.
         done: the first ``KEPT_DONE`` that this run finished.
         ended: how many jobs this run brought to each terminal state.
         launched: attempts that were allowed to start their browser.
+        errors: attempts that failed, in whatever way.
         batch: number of the latest batch; 0 where jobs start one by one.
+        batch_size: of the largest so far.
+        held: reasons for which nothing is started.
         orphans: attempts of earlier runs that were stopped.
         step_seconds: latest durations by step name, of steps whose body ran.
         job_seconds: latest durations of attempts that finished their job.
         stopping: ``drain`` or ``now`` once a stop was asked for.
+        halted: why the run ended early, as ``3 of 40 failed``; empty if it did not by itself.
         exit_code: once the run has ended.
         counts: jobs by state over the whole queue, once the run has ended.
         network: what browsers asked for, and how much travelled.
@@ -109,11 +117,15 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     done: Mapping[str, JobView] = msgspec.field(default_factory=dict)
     ended: Mapping[JobState, int] = msgspec.field(default_factory=dict)
     launched: int = 0
+    errors: int = 0
     batch: int = 0
+    batch_size: int = 0
+    held: tuple[str, ...] = ()
     orphans: int = 0
     step_seconds: Mapping[str, tuple[float, ...]] = msgspec.field(default_factory=dict)
     job_seconds: tuple[float, ...] = ()
     stopping: str = ""
+    halted: str = ""
     exit_code: int | None = None
     counts: Mapping[str, int] = msgspec.field(default_factory=dict)
     seconds: float = 0.0
@@ -133,13 +145,23 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def parked(self) -> int:
-        """How many jobs wait for a person."""
-        return self._in_state(JobState.PARKED)
+        """How many jobs wait for a person, with or without their browser."""
+        return self._in_state(JobState.PARKED) + self.under_way(JobState.PARKED)
 
     @property
     def queued(self) -> int:
         """How many jobs have not started, or are queued again."""
-        return max(self.total - self.finished - self.waiting - self.parked - len(self.running), 0)
+        apart = self.waiting + self._in_state(JobState.PARKED) + len(self.running)
+        return max(self.total - self.finished - apart, 0)
+
+    @property
+    def batches(self) -> int:
+        """How many batches there will have been, if none is smaller than the largest so far."""
+        return self.batch + -(-(self.queued + self.waiting) // max(self.batch_size, 1)) if self.batch else 0
+
+    def under_way(self, state: JobState) -> int:
+        """How many jobs that a worker has in hand are prepared, running, or parked with their browser."""
+        return sum(view.state is state for view in self.running.values())
 
     def _in_state(self, state: JobState) -> int:
         return sum(view.state is state for view in self.others.values())
@@ -173,8 +195,8 @@ def fold(snapshot: Snapshot, event: Event) -> Snapshot:  # noqa: C901, PLR0911, 
         case ev.AttemptLaunched():
             launched = msgspec.structs.replace(now, launched=now.launched + 1)
             return _running(launched, event.job, state=JobState.RUNNING)
-        case ev.BatchStarted(batch=batch):
-            return msgspec.structs.replace(now, batch=batch)
+        case ev.BatchStarted(batch=batch, jobs=jobs):
+            return msgspec.structs.replace(now, batch=batch, batch_size=max(now.batch_size, len(jobs)))
         case ev.PhaseStarted(phase=phase):
             return _running(now, event.job, phase=phase, step="", try_=0, step_started=None)
         case ev.StepsPlanned(done=done, todo=todo):
@@ -185,6 +207,14 @@ def fold(snapshot: Snapshot, event: Event) -> Snapshot:  # noqa: C901, PLR0911, 
             return _step_committed(now, event)
         case ev.StepFailed(reason=reason):
             return _running(now, event.job, reason=reason)
+        case ev.LimitHeld(key=key, reason=reason):
+            return _running(now, event.job, reason=f"waits for {key}: {reason}")
+        case ev.LimitPassed():
+            return _running(now, event.job, reason="")
+        case ev.AttemptParked(why=why, code=code, asks=asks):
+            return _running(now, event.job, state=JobState.PARKED, reason=why, code=code, asks=asks)
+        case ev.AttemptResumed():
+            return _running(now, event.job, state=JobState.RUNNING, reason="", code="", asks=())
         case ev.AttemptEnded():
             return _attempt_ended(now, event)
         case ev.JobChanged():
@@ -200,51 +230,22 @@ def fold(snapshot: Snapshot, event: Event) -> Snapshot:  # noqa: C901, PLR0911, 
         case ev.ArtifactsKept(files=files):
             seen = dict.fromkeys((*now.evidence_at, *(file.rpartition("/")[0] for file in files)))
             return msgspec.structs.replace(now, evidence=now.evidence + 1, evidence_at=tuple(seen)[:KEPT_EVIDENCE])
+        case ev.RunHalted(reason=reason, at_once=at_once):
+            return msgspec.structs.replace(now, halted=reason, stopping="now" if at_once else "drain")
+        case ev.LimitChanged(max_concurrent=limit):
+            return msgspec.structs.replace(now, max_concurrent=limit)
+        case ev.StartsHeld(reason=reason):
+            return msgspec.structs.replace(now, held=(*(held for held in now.held if held != reason), reason))
+        case ev.StartsResumed(reason=reason):
+            return msgspec.structs.replace(now, held=tuple(held for held in now.held if held != reason))
         case ev.StopAsked(how=how):
             return msgspec.structs.replace(now, stopping=how)
         case ev.RunEnded():
             return msgspec.structs.replace(
-                now, running={}, exit_code=event.exit_code, counts=event.counts, seconds=event.seconds
+                now, running={}, held=(), exit_code=event.exit_code, counts=event.counts, seconds=event.seconds
             )
         case _:
             return now
-
-
-def eta(snapshot: Snapshot, now: float) -> float | None:
-    """Return the seconds until the run is likely to end; None while nothing is known, and 0 when nothing is left.
-
-    Work is counted in seconds of one slot: what the running jobs have still to do by the medians of their steps, and for
-    each job that has not started the median of whole jobs, or until one is done, of a running job's steps. It cannot be
-    shorter than the longest that one running job still needs.
-    """
-    waiting = snapshot.queued + snapshot.waiting
-    if not waiting and not snapshot.running:
-        return 0.0 if snapshot.run else None
-    steps = {name: median(durations) for name, durations in snapshot.step_seconds.items()}
-    if not steps and not snapshot.job_seconds:
-        return None
-    usual = median(steps.values()) if steps else None
-    left = [_left(view, now, steps, usual, snapshot.job_seconds) for view in snapshot.running.values()]
-    work = sum(left) + waiting * _whole(snapshot, steps, usual)
-    slots = max(min(snapshot.max_concurrent, waiting + len(left)), 1)
-    return max([work / slots, *left])
-
-
-def _left(view: JobView, now: float, steps: Mapping[str, float], usual: float | None, jobs: tuple[float, ...]) -> float:
-    if usual is None or not view.todo:
-        spent = now - view.started if view.started is not None else 0.0
-        return max((median(jobs) if jobs else usual or 0.0) - spent, 0.0)
-    needed = sum(steps.get(name, usual) for name in view.todo)
-    under_way = steps.get(view.step, usual) if view.step in view.todo else 0.0
-    spent = now - view.step_started if view.step_started is not None else 0.0
-    return needed - min(under_way, max(spent, 0.0))
-
-
-def _whole(snapshot: Snapshot, steps: Mapping[str, float], usual: float | None) -> float:
-    if snapshot.job_seconds:
-        return median(snapshot.job_seconds)
-    totals = [view.steps_total for view in snapshot.running.values() if view.steps_total]
-    return median(steps.values()) * max(totals, default=len(steps)) if usual is not None else 0.0
 
 
 def _running(snapshot: Snapshot, job: str, **changes: object) -> Snapshot:
@@ -296,6 +297,8 @@ def _attempt_ended(snapshot: Snapshot, event: ev.AttemptEnded) -> Snapshot:
     if event.outcome == "done":
         durations = (*snapshot.job_seconds, event.seconds)[-SAMPLES:]
         snapshot = msgspec.structs.replace(snapshot, job_seconds=durations)
+    elif event.outcome not in NO_FAILURE:
+        snapshot = msgspec.structs.replace(snapshot, errors=snapshot.errors + 1)
     view = _known(snapshot, event.job, event.profile_id)
     ended = msgspec.structs.replace(
         view,
@@ -309,6 +312,7 @@ def _attempt_ended(snapshot: Snapshot, event: ev.AttemptEnded) -> Snapshot:
         outcome=event.outcome,
         reason=event.reason,
         code=event.code,
+        asks=(),
     )
     for name in ("running", "others", "done"):
         views = getattr(snapshot, name)

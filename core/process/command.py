@@ -10,6 +10,7 @@ import selectors
 import shlex
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import PurePath
@@ -21,8 +22,9 @@ from core.process.table import ATTEMPT_VARIABLE
 from core.process.tree import Marks, kill_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+    from typing import IO
 
 PLACE = "--queue-command"
 _SHOWN = 500
@@ -64,7 +66,7 @@ class CommandFeed:
         self._limit = limit
         self._most = most
         self._last = ""
-        self._running: _Running | None = None
+        self._running: Running | None = None
         self._turn = threading.Lock()
         self._closed = False
 
@@ -78,7 +80,7 @@ class CommandFeed:
             text = running.output(self._limit, self._most)
             with self._turn:
                 self._running = None
-        said = _line(running.said)
+        said = one_line(running.said)
         if len(text) > self._most:
             raise self._wrong(f"at most {self._most / 1024 / 1024:g} MB", "more")
         if running.code is None:
@@ -98,12 +100,12 @@ class CommandFeed:
             if self._running is not None:
                 self._running.end()
 
-    def _start(self) -> _Running:
+    def _start(self) -> Running:
         with self._turn:
             if self._closed:
                 raise self._wrong("a command", "none, for this is the end")
             try:
-                self._running = _Running(self._command, self._env, self._cwd)
+                self._running = Running(self._command, self._env, self._cwd)
             except OSError as exc:
                 raise self._wrong("a command that runs", exc.strerror or type(exc).__name__) from None
             return self._running
@@ -114,25 +116,35 @@ class CommandFeed:
         return BadInput([Problem(place=PLACE, expected=expected, found=found, hint=hint)])
 
 
-class _Running:
+class Running:
     """A command under way, and all that it starts: below ``core.process.bound``, which waits for its end and for ours.
+
+    Args:
+        command: and its arguments.
+        env: its environment.
+        cwd: its working directory.
+        given: what it finds on standard input.
 
     Attributes:
         code: its exit code; None if it did not come to its end.
         said: the last that it wrote to standard error.
+
+    Raises:
+        OSError: it could not be started.
     """
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], cwd: Path) -> None:
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], cwd: Path, given: bytes = b"") -> None:
         self.code: int | None = None
         self.said = bytearray()
         nonce = secrets.token_hex(16)
         self._status, writing = os.pipe()
         bound = [sys.executable, "-P", "-m", "core.process.bound", str(os.getpid()), str(writing), *command]
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - what the user asked for, and no shell
-                bound, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                cwd=cwd, env={**env, ATTEMPT_VARIABLE: nonce}, start_new_session=True, pass_fds=[writing],
-            )  # fmt: skip
+            with _standard_input(given) as stdin:
+                self._process = subprocess.Popen(  # noqa: S603 - what the user asked for, and no shell
+                    bound, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                    cwd=cwd, env={**env, ATTEMPT_VARIABLE: nonce}, start_new_session=True, pass_fds=[writing],
+                )  # fmt: skip
         except OSError:
             os.close(self._status)
             raise
@@ -195,7 +207,19 @@ class _Running:
             stream.close()  # type: ignore[union-attr]  # it has both
 
 
-def _line(said: bytearray) -> str:
+@contextlib.contextmanager
+def _standard_input(given: bytes) -> Iterator[IO[bytes] | int]:
+    """Give what a command reads: a file, not a pipe, so that nobody waits for one that does not read."""
+    if not given:
+        yield subprocess.DEVNULL
+        return
+    with tempfile.TemporaryFile() as file:
+        file.write(given)
+        file.seek(0)
+        yield file
+
+
+def one_line(said: bytearray) -> str:
     """Return what it said in one line."""
     text = said.decode("utf-8", "replace")
     return " ".join("".join(character if character.isprintable() else " " for character in text).split())

@@ -20,7 +20,7 @@ import anyio
 import anyio.lowlevel
 import msgspec
 
-from core.domain.messages import Dismiss, Down, Go, Launch, Resume, Stop, Up, Yield
+from core.domain.messages import Dismiss, Down, Go, Launch, LimitGiven, Resume, Stop, Up, Yield
 from core.domain.model import ProcessStamp
 from core.errors import ControlLost, SpawnFailed
 
@@ -66,6 +66,12 @@ class AwaitYield(msgspec.Struct, frozen=True, tag="await_yield"):
     """Go on once ``Yield`` was sent."""
 
 
+class AwaitLimit(msgspec.Struct, frozen=True, kw_only=True, tag="await_limit"):
+    """Go on once it is the turn of what was asked for under this number; on ``Stop``, too."""
+
+    ticket: int = 1
+
+
 class AwaitStop(msgspec.Struct, frozen=True, tag="await_stop"):
     """Go on once ``Stop`` was sent."""
 
@@ -103,6 +109,7 @@ Action = (
     | AwaitLaunch
     | AwaitDecision
     | AwaitYield
+    | AwaitLimit
     | AwaitStop
     | Hold
     | Hang
@@ -259,6 +266,9 @@ class ScriptedChild:
                 return self._heard(Resume) or self._heard(Dismiss)
             case AwaitYield():
                 return self._heard(Yield)
+            case AwaitLimit(ticket=ticket):
+                given = any(isinstance(one, LimitGiven) and one.ticket == ticket for one in self.sent)
+                return given or self._heard(Stop)
             case AwaitStop():
                 return self._heard(Stop)
             case Hold():

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core import durable
+from core.domain.schedule import next_due
 from core.errors import DamagedDatabase, ForeignDatabase, QueueUnavailable
 from core.queue.header import SCHEMA, check_header
 from core.queue.migrating import migrate
@@ -42,7 +43,7 @@ class Database:
     def __init__(self, path: Path, *, create: bool, read_only: bool = False) -> None:
         self.path = path
         self._lock = threading.Lock()
-        with self._translated():
+        with _translated(self.path):
             if create and not path.exists():
                 _create(path)
             version = check_header(path)
@@ -61,14 +62,14 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Give the connection; each statement stands for itself."""
-        with self._lock, self._translated():
+        with self._lock, _translated(self.path):
             yield self._connection
 
     @contextlib.contextmanager
     def transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
         """Give the connection within a transaction: all of it, or, on an error, nothing."""
         connection = self._connection
-        with self._lock, self._translated():
+        with self._lock, _translated(self.path):
             connection.execute(begin)
             try:
                 yield connection
@@ -77,21 +78,41 @@ class Database:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
 
-    @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.IntegrityError:
-            raise
-        except sqlite3.DatabaseError as exc:
-            # the extended code's low byte is the kind
-            if getattr(exc, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
-                raise DamagedDatabase(self.path, str(exc)) from exc
-            if isinstance(exc, sqlite3.OperationalError):
-                raise QueueUnavailable(self.path, str(exc)) from exc
-            raise
-        except OSError as exc:
-            raise QueueUnavailable(self.path, exc.strerror or str(exc)) from exc
+
+def copy(path: Path, to: Path) -> None:
+    """Copy a queue as it is now, also while another process runs it; nothing is changed, not even a file made beside it.
+
+    Raises:
+        ForeignDatabase: it is damaged, or not ours.
+        NewerSchema: a later version wrote it.
+        QueueUnavailable: it cannot be read now.
+    """
+    check_header(path)
+    # without a write-ahead log nobody has it open, and looking must not make one
+    mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
+    with _translated(path), contextlib.ExitStack() as stack:
+        source = stack.enter_context(
+            contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=LOCK_TIMEOUT))
+        )
+        source.backup(stack.enter_context(contextlib.closing(sqlite3.connect(to))))
+
+
+@contextlib.contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Let SQLite's errors and the system's come out as ours."""
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except sqlite3.DatabaseError as exc:
+        # the extended code's low byte is the kind
+        if getattr(exc, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+            raise DamagedDatabase(path, str(exc)) from exc
+        if isinstance(exc, sqlite3.OperationalError):
+            raise QueueUnavailable(path, str(exc)) from exc
+        raise
+    except OSError as exc:
+        raise QueueUnavailable(path, exc.strerror or str(exc)) from exc
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -99,6 +120,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "trusted_schema = OFF"):
             connection.execute(f"PRAGMA {pragma}")
+        connection.create_function("next_due", 3, next_due, deterministic=True)
     except BaseException:
         connection.close()
         raise

@@ -14,19 +14,24 @@ from core.domain.model import JobState
 from core.errors import BadInput, Problem, UnknownJob
 from core.queue import lines
 from core.queue.database import Database
-from core.queue.operating import CANCELLED_BY_HAND, allowed_states, feed_after, refuse_others
+from core.queue.operating import CANCELLED_BY_HAND, feed_after, is_allowed, refuse_others
 from core.queue.port import BY_HAND, Added, KeptJob, PastAttempt, Selection
 from core.queue.reconciling import Reading, follow, load
-from core.queue.rows import ANEW, JOB_COLUMNS, job_of
+from core.queue.rows import ANEW, JOB_COLUMNS, job_of, known_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from core.domain.model import JobSpec
     from core.queue.reconciling import Statements
 
 _PAGE = 500
+_WAITS_FOR = (
+    "CASE WHEN after <> '[]' AND state IN ('queued', 'waiting') THEN (SELECT json_group_array(json_array(first.id, first.state)) "
+    "FROM afters JOIN jobs AS first ON first.id = afters.parent "
+    "WHERE afters.job_id = jobs.id AND first.state <> 'done') END"
+)
 
 
 class SqliteDesk:
@@ -35,6 +40,7 @@ class SqliteDesk:
     Args:
         path: the file.
         create: make a new one if there is none.
+        read_only: only look.
 
     Raises:
         ForeignDatabase: it is missing, damaged, or not ours; it was not changed.
@@ -42,8 +48,8 @@ class SqliteDesk:
         QueueUnavailable: it cannot be written now.
     """
 
-    def __init__(self, path: Path, *, create: bool = False) -> None:
-        self._database = Database(path, create=create)
+    def __init__(self, path: Path, *, create: bool = False, read_only: bool = False) -> None:
+        self._database = Database(path, create=create, read_only=read_only)
 
     def add(self, specs: Iterable[JobSpec], *, now: float) -> Added:
         """See ``QueueDesk``."""
@@ -77,7 +83,7 @@ class SqliteDesk:
             most = _PAGE if left is None else min(left, _PAGE)
             with self._database.reading() as connection:
                 page = connection.execute(
-                    f"SELECT {JOB_COLUMNS}, feed, added_at FROM jobs WHERE seq > ? AND {where} ORDER BY seq LIMIT ?",
+                    f"SELECT {JOB_COLUMNS}, feed, added_at, {_WAITS_FOR} FROM jobs WHERE seq > ? AND {where} ORDER BY seq LIMIT ?",
                     (last, *values, most),
                 ).fetchall()
             yield from map(_kept, page)
@@ -96,7 +102,7 @@ class SqliteDesk:
         """See ``QueueDesk``."""
         with self._database.reading() as connection:
             row = connection.execute(
-                f"SELECT {JOB_COLUMNS}, feed, added_at FROM jobs WHERE id = ?", (job_id,)
+                f"SELECT {JOB_COLUMNS}, feed, added_at, {_WAITS_FOR} FROM jobs WHERE id = ?", (job_id,)
             ).fetchone()
         if row is None:
             raise UnknownJob(job_id)
@@ -112,11 +118,16 @@ class SqliteDesk:
             ).fetchall()
         return [_past(row) for row in rows]
 
+    def known(self, job_ids: Collection[str]) -> set[str]:
+        """See ``QueueDesk``."""
+        with self._database.reading() as connection:
+            return known_ids(connection, job_ids)
+
     def again(self, chosen: Sequence[str] | Selection, *, now: float) -> list[str]:
         """See ``QueueDesk``."""
         with self._database.transaction() as connection:
             jobs = _chosen(connection, chosen, JobEvent.AGAIN)
-            for job_id, state, feed, reason in jobs:
+            for job_id, state, feed, reason, _ in jobs:
                 anew = "" if state is JobState.PARKED else f"{ANEW}, "
                 connection.execute(
                     f"UPDATE jobs SET {anew}state = ?, due_at = not_before, reason = '', code = '', feed = ?, updated_at = ? "
@@ -130,7 +141,12 @@ class SqliteDesk:
         """See ``QueueDesk``."""
         with self._database.transaction() as connection:
             jobs = _chosen(connection, chosen, JobEvent.CANCELLED)
-            for job_id, state, *_ in jobs:
+            for job_id, state, _, _, recurs in jobs:
+                if recurs:
+                    connection.execute(
+                        "UPDATE jobs SET every = NULL, due_at = NULL, updated_at = ? WHERE id = ?", (now, job_id)
+                    )
+                    continue
                 connection.execute(
                     "UPDATE jobs SET state = ?, reason = ?, code = '', due_at = NULL, updated_at = ? WHERE id = ?",
                     (advance(JOB, state, JobEvent.CANCELLED), CANCELLED_BY_HAND, now, job_id),
@@ -151,18 +167,29 @@ def _arrange(connection: Statements, now: float) -> None:
 
 def _chosen(
     connection: Statements, chosen: Sequence[str] | Selection, event: JobEvent
-) -> list[tuple[str, JobState, str, str]]:
-    """Return ID, state, feed and reason of the jobs that are meant, each once."""
-    columns = "SELECT id, state, feed, reason FROM jobs WHERE"
+) -> list[tuple[str, JobState, str, str, bool]]:
+    """Return ID, state, feed and reason of the jobs that are meant, each once, and whether it has ended and recurs."""
+    recurs = "every IS NOT NULL AND feed <> '' AND state IN ('done', 'failed')"
+    columns = f"SELECT id, state, feed, reason, {recurs} FROM jobs WHERE"
     if isinstance(chosen, Selection):
         where, values = _condition(chosen)
-        rows = [(row[0], JobState(row[1]), row[2], row[3]) for row in connection.execute(f"{columns} {where}", values)]
-        return [row for row in rows if row[1] in allowed_states(event)]
+        rows = [_choice(row) for row in connection.execute(f"{columns} {where}", values)]
+        return [row for row in rows if is_allowed(event, row[1], recurs=row[4])]
     found: dict[str, Any] = {}
     for job_id in chosen:
         found[job_id] = next(iter(connection.execute(f"{columns} id = ?", (job_id,))), None)
-    refuse_others(event, [(job_id, None if row is None else JobState(row[1])) for job_id, row in found.items()])
-    return [(row[0], JobState(row[1]), row[2], row[3]) for row in found.values()]
+    refuse_others(
+        event,
+        [
+            (job_id, None, False) if row is None else (job_id, JobState(row[1]), bool(row[4]))
+            for job_id, row in found.items()
+        ],
+    )
+    return [_choice(row) for row in found.values()]
+
+
+def _choice(row: Sequence[Any]) -> tuple[str, JobState, str, str, bool]:
+    return row[0], JobState(row[1]), row[2], row[3], bool(row[4])
 
 
 def _condition(selection: Selection) -> tuple[str, list[Any]]:
@@ -193,4 +220,6 @@ def _past(row: Sequence[Any]) -> PastAttempt:
 
 
 def _kept(row: Sequence[Any]) -> KeptJob:
-    return KeptJob(job=job_of(row[:-2]), feed=row[-2], added_at=row[-1])
+    *job, feed, added_at, waits_for = row
+    parents = msgspec.json.decode(waits_for, type=tuple[tuple[str, JobState], ...]) if waits_for else ()
+    return KeptJob(job=job_of(job), feed=feed, added_at=added_at, waits_for=parents)

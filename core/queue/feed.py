@@ -28,9 +28,10 @@ from core.queue.feed_entries import DocumentEntries, LineEntries
 from core.queue.feed_job import FeedDefaults, Resolver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from core.domain.limits import Limit
     from core.domain.model import JobSpec
     from core.queue.feed_entries import Entries
     from core.queue.feed_places import DocumentPlaces, Place
@@ -63,29 +64,36 @@ class Feed:
         name: the key under which its jobs are kept: the file's absolute path, or ``<stdin>``.
         count: how many jobs it has.
         specs: the jobs in order, made while they are iterated over; may be iterated over again.
+        outside: IDs that jobs of it come after and that none of it has, with the number of the first job that names each.
     """
 
     def __init__(self, name: str, entries: Entries, resolver: Resolver) -> None:
         self.name = name
         self.count = entries.count
+        self.outside: Mapping[str, int] = {}
         self._entries = entries
         self._resolver = resolver
         self._places: DocumentPlaces | None = None
+
+    @property
+    def limits(self) -> Mapping[str, Limit]:
+        """What it limits, by key."""
+        return self._entries.limits
 
     @property
     def specs(self) -> Iterator[JobSpec]:
         """A new iterator over the jobs."""
         return map(self._resolver.resolve, self._entries)
 
-    def place_of(self, index: int, field: str) -> Place:
-        """Return where the ``index``-th job's parameter stands; see ``core.queue.feed_places``."""
+    def place_of(self, index: int, field: str, member: str = "params") -> Place:
+        """Return where the ``index``-th job's parameter, or what else it has, stands; see ``core.queue.feed_places``."""
         from core.queue import feed_places  # noqa: PLC0415 - what knows places is loaded only for a mistake
 
         if self._entries.document is None:
-            return feed_places.in_lines(self._entries.lines(), index, field)
+            return feed_places.in_lines(self._entries.lines(), index, field, member)
         if self._places is None:
             self._places = feed_places.DocumentPlaces(self._entries.document)
-        return self._places.of(index, field)
+        return self._places.of(index, field, member)
 
     def __iter__(self) -> Iterator[JobSpec]:
         return self.specs
@@ -151,7 +159,12 @@ def _read(stream: IO[bytes], *, place: str, name: str, suffix: str, resolver: Re
     refuse_changed(stream, before, place)
     with _uncollected():
         entries.check(place, resolver)
-    return Feed(name, entries, resolver)
+    feed = Feed(name, entries, resolver)
+    if resolver.has_order:
+        from core.queue.feed_order import outside_ids  # noqa: PLC0415 - most feeds have none
+
+        feed.outside = outside_ids(feed, place)
+    return feed
 
 
 @contextlib.contextmanager

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import types
 import weakref
 from typing import IO, TYPE_CHECKING
 
 import msgspec
 
+from core.domain.limits import read_limits
 from core.errors import BadInput
 from core.queue.feed_check import MAX_DEPTH, MISTAKES, Check, Wrong, decode, in_batches, is_deeper, refuse_twice
 from core.queue.feed_job import RawDefaults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from core.domain.limits import Limit
     from core.queue.feed_job import RawJob, Resolver
 
 
@@ -24,6 +27,7 @@ class RawDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     jobs: list[msgspec.Raw]
     defaults: RawDefaults = RawDefaults()
+    limits: msgspec.Raw = msgspec.Raw(b"null")
     editor_schema: str | None = msgspec.field(name="$schema", default=None)
 
 
@@ -38,10 +42,12 @@ class Entries:
     Attributes:
         count: how many there are, once they are checked.
         document: the whole text of a JSON feed, else None.
+        limits: by key, what the feed limits.
     """
 
     count = 0
     document: bytes | None = None
+    limits: Mapping[str, Limit] = types.MappingProxyType({})
 
     def check(self, place: str, resolver: Resolver) -> None:
         """Look at all of them.
@@ -117,6 +123,10 @@ class DocumentEntries(Entries):
             raise Wrong
         parsed = _DOCUMENT.decode(data)
         self._jobs = parsed.jobs
+        limits = bytes(parsed.limits)
+        if limits != b"null":
+            refuse_twice(limits)
+            self.limits = read_limits(msgspec.json.decode(limits))
         return parsed.defaults
 
     def raw(self) -> Iterator[bytes]:

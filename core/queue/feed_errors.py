@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from core.domain.limits import LimitFault, read_limits
 from core.errors import Problem
 from core.queue.feed_check import Check, in_batches, is_deeper
 from core.queue.feed_document import Document
@@ -155,7 +156,7 @@ class _Explanation:
         self._gave_up = self._gave_up or reader.is_endless()
 
     def _with_defaults(self, document: Document, root: Value, wrong: Iterator[int] | None) -> None:
-        members = self._members(document.members, "", ("jobs", "defaults", "$schema"))
+        members = self._members(document.members, "", ("jobs", "defaults", "limits", "$schema"))
         if (node := members.get("$schema")) is not None and not node.is_a(str | None):
             self._add(node, "$schema", "the address of a schema, for editors", _found(node))
         if "jobs" not in members and document.reader.complete:
@@ -171,9 +172,25 @@ class _Explanation:
                     self._add(at, f"defaults.{fault.field}", fault.expected, fault.found, fault.hint)
             else:
                 self._add(node, "defaults", "an object", _found(node))
+        if (node := members.get("limits")) is not None:
+            self._limits(node)
         if (node := members.get("jobs")) is not None and node.kind != "list":
             self._add(node, "jobs", "a list", _found(node))
         self._entries(document, "jobs", wrong)
+
+    def _limits(self, node: Value) -> None:
+        """Add what is wrong with limits by key, one mistake for each key."""
+        limits = self._value(node, "limits", Any)
+        places = {key.text: value for key, value in node.members()} if node.kind == "object" else {}
+        while limits is not None:
+            try:
+                read_limits(limits)
+            except LimitFault as exc:
+                at, field = places.get(exc.key, node), joined("limits", exc.key) if exc.key else "limits"
+                self._add(at, field, exc.expected, exc.found, exc.hint)
+                limits = {key: value for key, value in limits.items() if key != exc.key} if exc.key else None
+            else:
+                return
 
     def _entries(self, document: Document, path: str, wrong: Iterator[int] | None) -> None:
         if wrong is None:
@@ -221,7 +238,7 @@ class _Explanation:
             known: whether it has a profile ID at all; if not, that was said.
         """
         for fault in self._resolver.faults(job):
-            name = fault.field.partition(".")[0]
+            name = fault.field.partition(".")[0].partition("[")[0]
             if fault.source == "defaults" or (not known and name == "profile_id"):
                 continue  # said where it stands
             if self._lacks_defaults and (fault.field, fault.found) == ("flow", "none"):

@@ -16,6 +16,7 @@ from core.domain.session import is_secret
 from core.domain.validation import ID_RULE, PROXY_SCHEMES, is_proxy, is_valid_id
 from core.input_file import absolute
 from core.redaction import MASK, mask_url
+from core.units import amount
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 LATEST = dt.datetime(9999, 1, 1, tzinfo=dt.UTC).timestamp()
 LARGEST_INT = 2**31 - 1
+SHORTEST, LONGEST = 1.0, 366 * 86_400.0
+"""Of ``every``, in seconds."""
 _REMEMBERED = 1024
 """Paths and the like that the jobs of a large feed share."""
 IDENTITY_FIELDS = frozenset({"identity", "credentials", "email", "username", "login", "secrets"})
@@ -41,6 +44,8 @@ EXPECTED = {
     "template": "the path of a user-data-dir as a string",
     "device": '"desktop" or "mobile"',
     "proxy": "a proxy URL as a string",
+    "after": "a list of job IDs as strings",
+    "every": 'a time from one second to a year, as "90s", "15m", "2h" or "1d", or a number of seconds',
 }
 
 
@@ -56,6 +61,7 @@ class RawDefaults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     template: str | None = None
     device: Device | None = None
     proxy: str | None = None
+    every: float | str | None = None
 
 
 class RawJob(RawDefaults, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,6 +69,7 @@ class RawJob(RawDefaults, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     profile_id: str
     id: str | None = None
+    after: list[str] | None = None
 
     @property
     def job_id(self) -> str:
@@ -136,8 +143,14 @@ def moment(value: float | str) -> float | None:
     return float(value) if 0 <= value < LATEST else None
 
 
+def interval(value: float | str) -> float | None:
+    """Return seconds, or None if the text is no number with a unit of time, or it is out of range."""
+    seconds = amount(value, "seconds") if isinstance(value, str) else float(value)
+    return seconds if seconds is not None and SHORTEST <= seconds <= LONGEST else None
+
+
 class Resolver:
-    """Checks the entries of one feed and makes jobs of them.
+    """Checks the entries of one feed and makes jobs of them; ``has_order`` once one of them comes after another.
 
     Args:
         base: directory that the feed's relative paths start from.
@@ -147,6 +160,7 @@ class Resolver:
 
     def __init__(self, *, base: Path, cwd: Path, outside: FeedDefaults) -> None:
         self.defaults = RawDefaults()
+        self.has_order = False
         self._base = base
         self._cwd = cwd
         self._outside = outside
@@ -162,6 +176,7 @@ class Resolver:
         _, flow = self._flow(job)
         template = _first(job.template, common.template)
         not_before = _first(job.not_before, common.not_before)
+        every = _first(job.every, common.every)
         return JobSpec(
             id=job.job_id,
             profile_id=job.profile_id,
@@ -174,6 +189,8 @@ class Resolver:
             template=None if template is None else _absolute(template, self._base),
             device=_first(job.device, common.device),
             proxy=_first(job.proxy, common.proxy),
+            after=tuple(dict.fromkeys(job.after or ())),
+            every=None if every is None else interval(every),
         )
 
     def are_fine(self, entries: Iterable[RawJob | str]) -> bool:
@@ -185,6 +202,10 @@ class Resolver:
             entries = [entry for entry in entries if not isinstance(entry, str)]
         for entry in entries:
             common = _NOTHING if isinstance(entry, str) else _COMMON(entry)
+            if not isinstance(entry, str) and entry.after:
+                self.has_order = True
+                if any(_after_faults(entry)):
+                    return False
             if common not in self._fine:
                 job = RawJob(profile_id=entry) if isinstance(entry, str) else entry
                 if any(self.faults(job)):
@@ -203,6 +224,7 @@ class Resolver:
             yield Fault("profile_id", f"a profile ID of {ID_RULE}", quoted(job.profile_id))
         if job.id is not None and not is_valid_id(job.id):
             yield Fault("id", f"a job ID of {ID_RULE}", quoted(job.id))
+        yield from _after_faults(job)
         yield from self.common_faults(job)
         yield from self._flow_faults(job)
 
@@ -284,6 +306,12 @@ def _first(own: Any, common: Any) -> Any:
     return common if own is None else own
 
 
+def _after_faults(job: RawJob) -> Iterator[Fault]:
+    for number, name in enumerate(job.after or ()):
+        if not is_valid_id(name):
+            yield Fault(f"after[{number}]", f"a job ID of {ID_RULE}", quoted(name))
+
+
 def _number_faults(given: RawDefaults) -> Iterator[Fault]:
     if given.priority is not None and abs(given.priority) > LARGEST_INT:
         yield Fault("priority", EXPECTED["priority"], str(given.priority))
@@ -291,6 +319,9 @@ def _number_faults(given: RawDefaults) -> Iterator[Fault]:
         yield Fault("timeout", EXPECTED["timeout"], f"{given.timeout:g}")
     if given.max_attempts is not None and not 1 <= given.max_attempts <= LARGEST_INT:
         yield Fault("max_attempts", EXPECTED["max_attempts"], str(given.max_attempts))
+    if given.every is not None and interval(given.every) is None:
+        found = quoted(given.every) if isinstance(given.every, str) else f"{given.every:.15g}"
+        yield Fault("every", EXPECTED["every"], found)
     if given.not_before is not None and moment(given.not_before) is None:
         yield _not_before_fault(given.not_before)
 

@@ -28,36 +28,37 @@ class DocumentPlaces:
     def __init__(self, data: bytes) -> None:
         self._document = Document(data)
 
-    def of(self, index: int, field: str) -> Place:
+    def of(self, index: int, field: str, member: str = "params") -> Place:
         """Return where the ``index``-th job has a parameter, or the defaults that it comes from.
 
         Args:
             index: of the job, from 0.
             field: path within the parameters, as ``filter.price`` or ``pages[3]``; empty for the parameters themselves.
+            member: of the job, if it is another than its parameters.
         """
         document = self._document
         path = f"jobs[{index}]" if document.members else f"[{index}]"
         begin = document.offset(index)
         entry = Value(bytes(document.entries[index]), begin)
-        found = _parameter(entry, field)
+        found = _parameter(entry, field, member)
         defaults = next((value for name, value in document.members if name.text == "defaults"), None)
-        if found is None and defaults is not None and (found := _parameter(defaults, field)) is not None:
+        if found is None and defaults is not None and (found := _parameter(defaults, field, member)) is not None:
             path = "defaults"
-        return Place(*document.lines.place((found or entry).at), _joined(path, field))
+        return Place(*document.lines.place((found or entry).at), _joined(path, member, field))
 
 
-def in_lines(lines: Iterable[tuple[int, bytes, bool]], index: int, field: str) -> Place:
+def in_lines(lines: Iterable[tuple[int, bytes, bool]], index: int, field: str, member: str = "params") -> Place:
     """Return where the ``index``-th line that is not blank has a parameter; see ``DocumentPlaces``."""
     number, line, bare = next(itertools.islice(lines, index, None))
     if bare:
-        return Place(number, 1, _joined("", field))
+        return Place(number, 1, _joined("", member, field))
     entry = Value(line.strip(), len(line) - len(line.lstrip()))
-    return Place(*Lines(line, number).place((_parameter(entry, field) or entry).at), _joined("", field))
+    return Place(*Lines(line, number).place((_parameter(entry, field, member) or entry).at), _joined("", member, field))
 
 
-def _parameter(entry: Value, field: str) -> Value | None:
+def _parameter(entry: Value, field: str, member: str) -> Value | None:
     """Return the parameter, or the nearest that holds it; None if the entry has no parameters, or not this one."""
-    found = _member(entry, "params")
+    found = _member(entry, member)
     if found is None or not field:
         return found
     parts: Sequence[str] = re.findall(r"[^.\[\]]+", field)
@@ -77,5 +78,5 @@ def _member(value: Value, name: str) -> Value | None:
     return next((member for key, member in value.members() if key.text == name), None)
 
 
-def _joined(path: str, field: str) -> str:
-    return ".".join(part for part in (path, "params", field) if part)
+def _joined(*parts: str) -> str:
+    return ".".join(part for part in parts if part)

@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
+from core.domain.limits import CONCURRENCY, EXPECTED_RATE, LONGEST_KEY, MOST, RATE, RATE_PATTERN
 from core.domain.validation import PROXY_SCHEMES
-from core.queue.feed_job import EXPECTED, LARGEST_INT, RawDefaults, RawJob
+from core.queue.feed_job import EXPECTED, LARGEST_INT, LONGEST, SHORTEST, RawDefaults, RawJob
 
 ADDRESS = "https://json-schema.org/draft/2020-12/schema"
 _ID = {"pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$"}
@@ -18,6 +19,8 @@ _LIMITS: dict[str, dict[str, Any]] = {
     "timeout": {"exclusiveMinimum": 0},
     "max_attempts": {"minimum": 1, "maximum": LARGEST_INT},
     "not_before": {"minimum": 0},
+    "every": {"minimum": SHORTEST, "maximum": LONGEST, "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*(ms|s|sec|m|min|h|d)\s*$"},
+    "after": {"items": {"type": "string", **_ID}},
     "proxy": {"pattern": f"^({'|'.join(PROXY_SCHEMES)})://"},
 }
 """What the types do not say; each concerns only values of its kind, so that null stays allowed."""
@@ -40,6 +43,7 @@ def feed_schema() -> dict[str, Any]:
         "properties": {
             "$schema": {"type": ["string", "null"], "description": "Where an editor finds this schema."},
             "defaults": {"$ref": "#/$defs/RawDefaults"},
+            "limits": _limits(),
             "jobs": jobs,
         },
         "required": ["jobs"],
@@ -50,6 +54,27 @@ def feed_schema() -> dict[str, Any]:
         "title": "A queue of Ostler",
         "anyOf": [jobs, document],
         "$defs": definitions,
+    }
+
+
+def _limits() -> dict[str, Any]:
+    rate = {"type": "string", "pattern": RATE_PATTERN, "description": f"Expected is {EXPECTED_RATE}."}
+    concurrency = {"type": "integer", "minimum": 1, "maximum": MOST}
+    both = {
+        "type": "object",
+        "properties": {RATE: rate, CONCURRENCY: concurrency},
+        "minProperties": 1,
+        "additionalProperties": False,
+    }
+    return {
+        "type": ["object", "null"],
+        "description": "What all workers share, by key: how often something may be begun, and how many may be at it at a time.",
+        "properties": {
+            CONCURRENCY: {**concurrency, "description": "Of each key that says none of its own."},
+            RATE: False,
+        },
+        "propertyNames": {"minLength": 1, "maxLength": LONGEST_KEY},
+        "additionalProperties": {"anyOf": [rate, both]},
     }
 
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from core.domain.lifecycle import JOB, JobEvent, advance
 from core.domain.model import JobState, revision
+from core.domain.schedule import RECURRING
 
 if TYPE_CHECKING:
     from core.domain.model import JobSpec
 
+_WHEN = ("priority", "not_before", "after", "every")
 GONE = "gone from the feed"
 PENDING = (JobState.QUEUED, JobState.WAITING)
 CLAIMED = (JobState.PREPARED, JobState.RUNNING)
@@ -39,11 +41,12 @@ class Fate(NamedTuple):
     counted: str
 
 
-def fate(state: JobState, *, same: bool, again: bool, retry: bool) -> Fate:
+def fate(state: JobState, *, same: bool, again: bool, retry: bool, recurs: bool = False) -> Fate:
     """Say what becomes of a job that the feed names.
 
     The cases: claimed, left alone; pending, updated if it is another; parked or cancelled, queued again; done, failed or
-    quarantined, skipped unless asked for again (``again``, or ``retry`` where its code is among those that are).
+    quarantined, skipped unless asked for again (``again``, or ``retry`` where its code is among those that are); but what is or
+    was to run again and again (``recurs``) takes what is new for its next time.
     """
     if state in CLAIMED:
         return Fate(Action.KEEP, state, "unchanged")
@@ -55,7 +58,9 @@ def fate(state: JobState, *, same: bool, again: bool, retry: bool) -> Fate:
         return Fate(Action.RENEW, advance(JOB, state, JobEvent.AGAIN), "added")
     if state is JobState.CANCELLED:
         return Fate(Action.REQUEUE, advance(JOB, state, JobEvent.AGAIN), "added")
-    return Fate(Action.KEEP, state, "done" if state is JobState.DONE else "failed")
+    counted = "done" if state is JobState.DONE else "failed"
+    is_new = recurs and not same and state in RECURRING
+    return Fate(Action.UPDATE, state, "updated") if is_new else Fate(Action.KEEP, state, counted)
 
 
 def renewed(*, again: bool, retry_failed: bool) -> tuple[JobState, ...]:
@@ -67,4 +72,4 @@ def renewed(*, again: bool, retry_failed: bool) -> tuple[JobState, ...]:
 
 def is_same(old: JobSpec, new: JobSpec) -> bool:
     """Whether nothing about a job changed, neither what it is nor when it runs."""
-    return revision(old) == revision(new) and (old.priority, old.not_before) == (new.priority, new.not_before)
+    return revision(old) == revision(new) and all(getattr(old, name) == getattr(new, name) for name in _WHEN)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"SQLite format 3\0"
 APPLICATION_ID = int.from_bytes(b"Ostl", "big")
-SCHEMA = 2
+SCHEMA = 3
 _HEADER = 100
 
 

@@ -9,7 +9,6 @@ import base64
 import hashlib
 import http.client
 import netrc
-import socket
 import ssl
 import urllib.error
 import urllib.request
@@ -18,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from core.errors import BadInput, Problem
-from core.queue.http_transport import Deadline, opener
+from core.queue.http_transport import Deadline, opener, said
 from core.queue.remote import FETCH_LIMIT, MAX_FETCHED
 
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ MAX_REDIRECTS = 5
 _BLOCK = 64 * 1024
 _UNCHANGED = 304
 _LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
-_DESCRIPTION_LIMIT = 200
 _LONGEST_VALUE = 1000
 _PERMISSION = f"{TOKEN} has a bearer token, ~/.netrc a name and a password"
 _UNKNOWN_SIGNERS = frozenset({2, 18, 19, 20, 21})
@@ -134,7 +132,7 @@ class HttpFeed:
             try:
                 context.load_verify_locations(authorities)
             except (OSError, ValueError) as exc:  # a zero in it is a ValueError
-                found = "no certificates" if isinstance(exc, ssl.SSLError) else _said(exc)
+                found = "no certificates" if isinstance(exc, ssl.SSLError) else said(exc)
                 raise self._wrong(f"certificates in the file that {AUTHORITIES} names", found) from None
         return context
 
@@ -145,8 +143,8 @@ class HttpFeed:
         if isinstance(reason, TimeoutError):
             return self._wrong("an answer", f"nothing for {SOCKET_LIMIT:g} s")
         if isinstance(reason, ssl.SSLCertVerificationError):
-            return self._wrong("a certificate that can be trusted", _said(reason), _certificate_hint(reason))
-        return self._wrong(expected, _said(reason))
+            return self._wrong("a certificate that can be trusted", said(reason), _certificate_hint(reason))
+        return self._wrong(expected, said(reason))
 
     def request(self, url: str) -> urllib.request.Request:
         """Return what is asked, with credentials if the address is for them.
@@ -260,17 +258,3 @@ def _certificate_hint(reason: ssl.SSLCertVerificationError) -> str:
 def _can_be_sent(value: str) -> bool:
     """Whether the header of an answer may be one of a request: a server may send what it could not be asked with."""
     return len(value) <= _LONGEST_VALUE and all(" " <= character <= "~" for character in value)
-
-
-def _said(reason: Any) -> str:
-    """Return what the system says, without what we sent."""
-    if isinstance(reason, http.client.HTTPException):
-        return f"something that is not HTTP ({type(reason).__name__})"
-    if isinstance(reason, socket.gaierror):
-        return "no such host"
-    if isinstance(reason, ssl.SSLError) and not isinstance(reason, ssl.SSLCertVerificationError):
-        return f"no TLS ({str(reason.reason or type(reason).__name__).replace('_', ' ').lower()})"
-    if isinstance(reason, OSError):
-        said = getattr(reason, "verify_message", None) or reason.strerror
-        return str(said or type(reason).__name__)[:_DESCRIPTION_LIMIT]
-    return str(reason)[:_DESCRIPTION_LIMIT]

@@ -10,16 +10,17 @@ import functools
 import http.client
 import io
 import socket
+import ssl
 import threading
 import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Sequence
     from http.client import HTTPResponse
 
+_DESCRIPTION_LIMIT = 200
 Address = tuple[Any, Any, int, str, Any]
 
 
@@ -192,3 +193,17 @@ def _addresses(host: str, port: int, deadline: Deadline) -> Sequence[Address]:
     if not found:
         raise TimeoutError
     return found[0]
+
+
+def said(reason: Any) -> str:
+    """Return what the system says, without what we sent."""
+    if isinstance(reason, http.client.HTTPException):
+        return f"something that is not HTTP ({type(reason).__name__})"
+    if isinstance(reason, socket.gaierror):
+        return "no such host"
+    if isinstance(reason, ssl.SSLError) and not isinstance(reason, ssl.SSLCertVerificationError):
+        return f"no TLS ({str(reason.reason or type(reason).__name__).replace('_', ' ').lower()})"
+    if isinstance(reason, OSError):
+        said = getattr(reason, "verify_message", None) or reason.strerror
+        return str(said or type(reason).__name__)[:_DESCRIPTION_LIMIT]
+    return str(reason)[:_DESCRIPTION_LIMIT]

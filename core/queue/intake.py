@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from core.errors import BadInput, FlowLoadError, HostFailed, Problem
+from core.queue.feed_order import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 SHOWN = 20
+PATIENCE = 3
+"""How many looks in a row may find a file changed before it is read all the same."""
 
 
 class FlowChecker(Protocol):
@@ -37,9 +40,14 @@ class FlowChecker(Protocol):
 
 
 class Intake:
-    """Takes feeds in. Nothing reaches the queue unless all of a feed is right."""
+    """Takes feeds in. Nothing reaches the queue unless all of a feed is right.
+
+    Attributes:
+        taken: called with each edited feed that the queue has taken, in a thread.
+    """
 
     def __init__(self, read: Callable[[], Feed], checker: FlowChecker) -> None:
+        self.taken: Callable[[Feed], None] = lambda _: None
         self._read = read
         self._checker = checker
 
@@ -106,7 +114,9 @@ class Intake:
 class FileFollower:
     """Follows the edits of a feed's file; a bad edit leaves the queue as the last good version made it.
 
-    ``seen`` is the file's ``signature`` from before it was first read: an edit since then is followed as well.
+    An edit is read when a second look finds the file as the first one left it, so that nothing half-written is; one that is
+    written on and on is read all the same. ``seen`` is the file's ``signature`` from before it was first read: an edit since
+    then is followed as well.
     """
 
     def __init__(
@@ -118,6 +128,8 @@ class FileFollower:
         self._clock = clock
         self._seen = seen
         self._told = ""
+        self._settling: tuple[int, int, int] | None = seen
+        self._unsettled = 0
         self.source = str(path)
 
     def look(self) -> Callable[[], Reconciled | str] | str | None:
@@ -125,6 +137,11 @@ class FileFollower:
         now = signature(self._path)
         if now == self._seen:
             return None
+        if now != self._settling and self._unsettled < PATIENCE:
+            self._settling = now
+            self._unsettled += 1
+            return None
+        self._unsettled = 0
         try:
             feed = self._intake.accept()
         except BadInput as exc:
@@ -136,9 +153,11 @@ class FileFollower:
 
         def bring_in() -> Reconciled | str:
             try:
+                refuse_unknown(feed, self._queue.known)
                 changes = self._queue.reconcile(feed.name, feed.specs, now=self._clock.now())
             except BadInput as exc:
                 return self._rejected(exc, now)
+            self._intake.taken(feed)
             # not before: an edit that the queue could not take now is looked at again
             self._seen = now
             return changes

@@ -9,12 +9,13 @@ import msgspec
 
 from core.domain.lifecycle import JOB, JobEvent, advance
 from core.domain.model import TERMINAL, AttemptRecord, Claim, JobRecord, JobState
+from core.domain.schedule import RECURRING, next_due
 from core.errors import BadInput, Fenced, IllegalTransition, Problem, UnknownJob
 from core.queue.following import CANCELLABLE, CLAIMED, GONE, PENDING, RELEASED, Action, fate, is_same, renewed
-from core.queue.port import PastAttempt, Readiness, Reconciled
+from core.queue.port import PastAttempt, Readiness, Reconciled, Recurred
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from core.domain.failure import Code
     from core.domain.model import JobSpec, ProcessStamp
@@ -33,6 +34,20 @@ class MemoryStore:
         self.added_at: dict[str, float] = {}
         self.past: dict[str, PastAttempt] = {}
         self.changed_by_hand = 0
+        self.anchors: dict[str, float] = {}
+
+    def waits_for(self, job: JobRecord) -> list[tuple[str, JobState]]:
+        """Return the jobs that a pending one comes after and that are not done, with their states."""
+        parents = [self.jobs[job_id] for job_id in job.spec.after if job_id in self.jobs]
+        return [(one.spec.id, one.state) for one in parents if one.state is not JobState.DONE]
+
+    def recurs(self, job: JobRecord) -> bool:
+        """Whether the job has ended and its next time comes."""
+        return job.state in RECURRING and job.spec.every is not None and bool(self.feeds[job.spec.id])
+
+    def next_due(self, job: JobRecord, now: float) -> float | None:
+        """Return the next time of a job that is run again and again."""
+        return None if job.spec.every is None else next_due(self.anchors.get(job.spec.id, now), job.spec.every, now)
 
 
 class MemoryQueue:
@@ -82,11 +97,18 @@ class MemoryQueue:
                 self._store.jobs[spec.id] = JobRecord(spec=spec, due_at=spec.not_before, updated_at=now)
                 self._store.added_at[spec.id] = now
                 continue
-            decided = fate(known.state, same=is_same(known.spec, spec), again=again, retry=known.code in retry_failed)
+            decided = fate(
+                known.state, same=is_same(known.spec, spec), again=again, retry=known.code in retry_failed,
+                recurs=known.spec.every is not None or spec.every is not None,
+            )  # fmt: skip
             counted[decided.counted] += 1
             if decided.action is not Action.KEEP:
                 moved = msgspec.structs.replace(known, spec=spec, state=decided.state, updated_at=now)
-                self._store.jobs[spec.id] = _as_decided(moved, decided.action)
+                if moved.state in RECURRING:
+                    due_at = known.due_at if known.spec.every == spec.every else self._store.next_due(moved, now)
+                    self._store.jobs[spec.id] = msgspec.structs.replace(moved, due_at=due_at)
+                else:
+                    self._store.jobs[spec.id] = _as_decided(moved, decided.action)
         if cancel_missing:
             gone = [
                 job for job_id, job in self._store.jobs.items()
@@ -122,10 +144,28 @@ class MemoryQueue:
 
     def readiness(self, now: float, limit: int) -> Readiness:
         """See ``JobQueue``."""
-        pending = list(self.jobs(PENDING))
+        pending = [job for job in self.jobs(PENDING) if not self._store.waits_for(job)]
         ready = len(self._line(now))
         asleep = [job.due_at for job in pending if job.due_at is not None and job.due_at > now]
         return Readiness(ready=min(ready, limit), later=len(pending) - ready, next_due=min(asleep, default=None))
+
+    def recur(self, now: float) -> Recurred:
+        """See ``JobQueue``."""
+        self._check_run()
+        begun = []
+        for job in [job for job in self.jobs(RECURRING) if self._store.recurs(job)]:
+            due_at, every = job.due_at or now, job.spec.every or 0.0
+            if due_at - every > now + 1:
+                self._put(job, due_at=self._store.next_due(job, now))
+            elif due_at <= now:
+                self._store.anchors[job.spec.id] = due_at
+                state = advance(JOB, job.state, JobEvent.AGAIN)
+                again = JobRecord(spec=job.spec, state=state, generation=job.generation + 1, updated_at=now)
+                self._store.jobs[job.spec.id] = again
+                begun.append((due_at, again))
+        times = [job.due_at for job in self.jobs(RECURRING) if self._store.recurs(job) and job.due_at is not None]
+        ordered = sorted(begun, key=lambda one: one[0])
+        return Recurred(jobs=tuple(job for _, job in ordered), next_due=min(times, default=None))
 
     def claim(self, now: float, nonce: str) -> Claim | None:
         """See ``JobQueue``."""
@@ -138,6 +178,7 @@ class MemoryQueue:
         job = self._put(
             job, state=advance(JOB, state, JobEvent.CLAIMED), due_at=None, reason="", code=None, updated_at=now
         )
+        self._store.anchors.setdefault(job.spec.id, now)
         attempt = AttemptRecord(
             nonce=nonce,
             job_id=job.spec.id,
@@ -197,10 +238,13 @@ class MemoryQueue:
             self._store.past[nonce], ended_at=now, seconds=seconds, outcome=outcome, code=decision.code,
             reason=decision.reason,
         )  # fmt: skip
+        due_at = max(waits, default=None) if state in PENDING else None
+        if state in RECURRING:
+            due_at = self._store.next_due(job, now)
         return self._put(
             job,
             state=state,
-            due_at=max(waits, default=None) if state in PENDING else None,
+            due_at=due_at,
             reason=decision.reason,
             code=decision.code,
             # `attempts` was counted at the start, which the decision may not have seen
@@ -222,6 +266,10 @@ class MemoryQueue:
         except KeyError:
             raise UnknownJob(job_id) from None
 
+    def known(self, job_ids: Collection[str]) -> set[str]:
+        """See ``JobQueue``."""
+        return self._store.jobs.keys() & set(job_ids)
+
     def jobs(self, states: Iterable[JobState] = ()) -> Iterator[JobRecord]:
         """See ``JobQueue``."""
         wanted = frozenset(states) or frozenset(JobState)
@@ -241,6 +289,15 @@ class MemoryQueue:
         """See ``JobQueue``."""
         counts = Counter(str(job.code) for job in self.jobs() if job.code is not None)
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    def usual_seconds(self, most: int) -> Mapping[str, Sequence[float]]:
+        """See ``JobQueue``."""
+        found: dict[str, list[float]] = {}
+        well = [(one.ended_at, nonce, one.seconds) for nonce, one in self._store.past.items() if one.outcome == "done"]
+        for _, nonce, seconds in sorted(well, key=lambda one: one[0] or 0.0):
+            flow = self.job(self._store.attempts[nonce].job_id).spec.flow
+            found.setdefault(flow, []).append(seconds or 0.0)
+        return {flow: seconds[-most:] for flow, seconds in found.items()}
 
     def pending_profiles(self) -> set[str]:
         """See ``JobQueue``."""
@@ -269,7 +326,7 @@ class MemoryQueue:
         for job in self.jobs(PENDING):
             profile_id = job.spec.profile_id
             due = job.due_at is None or job.due_at <= now
-            if due and profile_id not in busy:
+            if due and profile_id not in busy and not self._store.waits_for(job):
                 first = line.setdefault(profile_id, job)
                 if job.spec.priority > first.spec.priority:
                     line[profile_id] = job

@@ -11,11 +11,12 @@ import msgspec
 from core.domain.lifecycle import JOB, JobEvent, advance
 from core.domain.model import JobRecord, JobState
 from core.errors import BadInput, Problem, UnknownJob
-from core.queue.operating import CANCELLED_BY_HAND, allowed_states, feed_after, refuse_others
+from core.queue.following import PENDING
+from core.queue.operating import CANCELLED_BY_HAND, feed_after, is_allowed, refuse_others
 from core.queue.port import BY_HAND, Added, KeptJob, PastAttempt, Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from core.domain.model import JobSpec
     from core.queue.memory import MemoryStore
@@ -67,14 +68,20 @@ class MemoryDesk:
         """See ``QueueDesk``."""
         if job_id not in self._store.jobs:
             raise UnknownJob(job_id)
+        job = self._store.jobs[job_id]
+        waits_for = sorted(self._store.waits_for(job)) if job.state in PENDING else ()
         return KeptJob(
-            job=self._store.jobs[job_id], feed=self._store.feeds[job_id], added_at=self._store.added_at[job_id]
+            job=job, feed=self._store.feeds[job_id], added_at=self._store.added_at[job_id], waits_for=tuple(waits_for)
         )
 
     def attempts(self, job_id: str) -> list[PastAttempt]:
         """See ``QueueDesk``."""
         of_job = [nonce for nonce, attempt in self._store.attempts.items() if attempt.job_id == job_id]
         return [self._store.past[nonce] for nonce in of_job]
+
+    def known(self, job_ids: Collection[str]) -> set[str]:
+        """See ``QueueDesk``."""
+        return self._store.jobs.keys() & set(job_ids)
 
     def again(self, chosen: Sequence[str] | Selection, *, now: float) -> list[str]:
         """See ``QueueDesk``."""
@@ -96,6 +103,10 @@ class MemoryDesk:
         """See ``QueueDesk``."""
         jobs = self._chosen(chosen, JobEvent.CANCELLED)
         for job in jobs:
+            if self._store.recurs(job):
+                spec = msgspec.structs.replace(job.spec, every=None)
+                self._store.jobs[job.spec.id] = msgspec.structs.replace(job, spec=spec, due_at=None, updated_at=now)
+                continue
             state = advance(JOB, job.state, JobEvent.CANCELLED)
             self._store.jobs[job.spec.id] = msgspec.structs.replace(
                 job, state=state, reason=CANCELLED_BY_HAND, code=None, due_at=None, updated_at=now
@@ -107,10 +118,16 @@ class MemoryDesk:
 
     def _chosen(self, chosen: Sequence[str] | Selection, event: JobEvent) -> list[JobRecord]:
         if isinstance(chosen, Selection):
-            allowed = allowed_states(event)
-            return [job for job in self._store.jobs.values() if job.state in allowed and _is_meant(job, chosen)]
+            jobs = [job for job in self._store.jobs.values() if _is_meant(job, chosen)]
+            return [job for job in jobs if is_allowed(event, job.state, recurs=self._store.recurs(job))]
         found = {job_id: self._store.jobs.get(job_id) for job_id in chosen}
-        refuse_others(event, [(job_id, None if job is None else job.state) for job_id, job in found.items()])
+        refuse_others(
+            event,
+            [
+                (job_id, None if job is None else job.state, job is not None and self._store.recurs(job))
+                for job_id, job in found.items()
+            ],
+        )
         return [job for job in found.values() if job is not None]
 
     def _changed(self, jobs: Sequence[JobRecord]) -> list[str]:

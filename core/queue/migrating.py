@@ -21,8 +21,19 @@ STEPS: Mapping[int, tuple[str, ...]] = {
         "UPDATE jobs SET code = 'needs_person' WHERE state = 'parked'",
         "UPDATE jobs SET code = 'unknown' WHERE state IN ('waiting', 'failed', 'quarantined')",
     ),
+    3: (
+        "ALTER TABLE jobs ADD COLUMN after TEXT NOT NULL DEFAULT '[]'",
+        "ALTER TABLE jobs ADD COLUMN every REAL",
+        "ALTER TABLE jobs ADD COLUMN anchor REAL",
+        "CREATE INDEX jobs_after ON jobs (id) WHERE after <> '[]'",
+        "CREATE INDEX jobs_recurring ON jobs (state) WHERE every IS NOT NULL",
+        "CREATE INDEX jobs_again ON jobs (due_at) WHERE turn = 4",
+        "CREATE INDEX jobs_too_far ON jobs (due_at - every) WHERE turn = 4",
+        "CREATE TABLE afters (parent TEXT NOT NULL, job_id TEXT NOT NULL, PRIMARY KEY (parent, job_id)) WITHOUT ROWID",
+        "CREATE INDEX afters_job ON afters (job_id, parent)",
+    ),
 }
-"""By the schema that they lead to. Columns are only ever added, with defaults: a version that does not know them, and has the
+"""By the schema that they lead to. Columns and tables are only ever added, with defaults: a version that does not know them, and has the
 file open meanwhile, goes on.
 """
 

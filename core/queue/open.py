@@ -66,6 +66,27 @@ def open_queue(path: Path, *, create: bool = False) -> JobQueue:
     return SqliteQueue(path, create=create)
 
 
+def open_copy(path: Path | None, to: Path) -> JobQueue:
+    """Open a copy of a durable queue, to try something with it; of None an empty one. Nothing about the queue is changed.
+
+    Args:
+        path: the queue.
+        to: where the copy is made; its directory is only the caller's.
+
+    Raises:
+        BadInput: it is damaged, or not ours.
+        QueueUnavailable: it cannot be read now, or not copied.
+    """
+    from core.queue.database import copy  # noqa: PLC0415 - as above
+
+    if path is not None:
+        try:
+            copy(path, to)
+        except (ForeignDatabase, NewerSchema) as exc:
+            raise _no_queue(path, exc) from exc
+    return open_queue(to, create=path is None)
+
+
 def open_named(path: Path) -> JobQueue:
     """Open a durable queue that the user names, and which is there.
 
@@ -76,5 +97,9 @@ def open_named(path: Path) -> JobQueue:
     try:
         return open_queue(path)
     except (ForeignDatabase, NewerSchema) as exc:
-        found = exc.reason if isinstance(exc, ForeignDatabase) else str(exc)
-        raise BadInput([Problem(place=str(path), expected="a queue of Ostler", found=found)]) from exc
+        raise _no_queue(path, exc) from exc
+
+
+def _no_queue(path: Path, exc: ForeignDatabase | NewerSchema) -> BadInput:
+    found = exc.reason if isinstance(exc, ForeignDatabase) else str(exc)
+    return BadInput([Problem(place=str(path), expected="a queue of Ostler", found=found)])

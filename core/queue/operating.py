@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 CANCELLED_BY_HAND = "cancelled by hand"
 
 
-def is_allowed(event: JobEvent, state: JobState) -> bool:
-    """Whether an operator may do this now: it is legal, and the job is not the run's."""
-    return state not in CLAIMED and event in JOB[state]
+def is_allowed(event: JobEvent, state: JobState, *, recurs: bool = False) -> bool:
+    """Whether an operator may do this now: it is legal, and the job is not the run's.
+
+    What has ended and is run again and again (``recurs``) is cancelled by ending that: it stays as it ended.
+    """
+    return (state not in CLAIMED and event in JOB[state]) or (recurs and event is JobEvent.CANCELLED)
 
 
 def allowed_states(event: JobEvent) -> frozenset[JobState]:
@@ -26,17 +29,20 @@ def allowed_states(event: JobEvent) -> frozenset[JobState]:
     return frozenset(state for state in JobState if is_allowed(event, state))
 
 
-def refuse_others(event: JobEvent, found: Iterable[tuple[str, JobState | None]]) -> None:
+def refuse_others(event: JobEvent, found: Iterable[tuple[str, JobState | None, bool]]) -> None:
     """Raise if an operator may not do this to one of the jobs.
 
     Args:
         event: what is to happen.
-        found: ID and state of each job; None where there is none.
+        found: ID and state of each job, None where there is none, and whether it has ended and recurs.
 
     Raises:
         JobsRefused: naming all of them.
     """
-    refused = [(job_id, state) for job_id, state in found if state is None or not is_allowed(event, state)]
+    refused = [
+        (job_id, state) for job_id, state, recurs in found
+        if state is None or not is_allowed(event, state, recurs=recurs)
+    ]  # fmt: skip
     if refused:
         what = "cancel" if event is JobEvent.CANCELLED else "retry"
         raise JobsRefused(what, [(job_id, None if state is None else str(state)) for job_id, state in refused])

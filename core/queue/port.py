@@ -46,13 +46,21 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         ready: claimable now, counted up to ``limit`` of the call.
-        later: queued or waiting, but not claimable now (not due, or their profile is busy in this run).
+        later: queued or waiting, but not claimable now (not due, or their profile is busy in this run); those that wait for
+            other jobs to be done are not counted: what they wait for is, or they do not run.
         next_due: epoch seconds of the earliest that only waits for time; None if there is none.
     """
 
     ready: int
     later: int
     next_due: float | None
+
+
+class Recurred(msgspec.Struct, frozen=True, kw_only=True):
+    """Jobs that run again and again: those that were queued again, and when (epoch seconds) the next of the others is due."""
+
+    jobs: tuple[JobRecord, ...] = ()
+    next_due: float | None = None
 
 
 class JobQueue(Protocol):
@@ -62,6 +70,8 @@ class JobQueue(Protocol):
 
     - What a call has returned survives kill -9 and a power cut.
     - A claim is exclusive across processes; two jobs of one profile are never claimed at once.
+    - A job is not claimed while one that it comes ``after`` is known and not done.
+    - A job with ``every`` that is done or failed has its next time as ``due_at``; ``recur`` alone queues it again.
     - ``begin_run`` gives a higher run number than any before; every later write of an older run raises ``Fenced`` and
       changes nothing.
     - Every change of a job's state goes through ``core.domain.lifecycle.advance``; an illegal one raises.
@@ -109,6 +119,13 @@ class JobQueue(Protocol):
         """Say what could start."""
         ...
 
+    def recur(self, now: float) -> Recurred:
+        """Queue again, as a new generation, each job that ended and whose next time has come: once, however many were missed.
+
+        A time that a clock which was put back has moved out of reach is brought near again.
+        """
+        ...
+
     def claim(self, now: float, nonce: str) -> Claim | None:
         """Take the next job (priority, then the order they came in), record its attempt under ``nonce``, and return both.
 
@@ -152,6 +169,10 @@ class JobQueue(Protocol):
         """
         ...
 
+    def known(self, job_ids: Collection[str]) -> set[str]:
+        """Return those of these IDs that are a job's, of any feed."""
+        ...
+
     def jobs(self, states: Iterable[JobState] = ()) -> Iterator[JobRecord]:
         """Iterate over jobs in queue order, of these states or all, without holding them all in memory."""
         ...
@@ -162,6 +183,10 @@ class JobQueue(Protocol):
 
     def codes(self) -> Mapping[str, int]:
         """Return how many jobs have each code, the most frequent first: those whose latest attempt did not end well."""
+        ...
+
+    def usual_seconds(self, most: int) -> Mapping[str, Sequence[float]]:
+        """Return what attempts took that ended well, by flow: the latest of each, at most ``most``, oldest first."""
         ...
 
     def pending_profiles(self) -> set[str]:
@@ -200,11 +225,12 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeptJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A job, the feed that named it last (empty: none any more), and when it came in."""
+    """A job, the feed that named it last (empty: none any more), when it came in, and which jobs it waits for, as they stand."""
 
     job: JobRecord
     feed: str
     added_at: float
+    waits_for: tuple[tuple[str, JobState], ...] = ()
 
 
 class PastAttempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -280,6 +306,10 @@ class QueueDesk(Protocol):
         """Return all attempts of a job, of all its generations, oldest first."""
         ...
 
+    def known(self, job_ids: Collection[str]) -> set[str]:
+        """Return those of these IDs that are a job's."""
+        ...
+
     def again(self, chosen: Sequence[str] | Selection, *, now: float) -> list[str]:
         """Queue jobs that ended as a new generation, and parked ones to go on; return their IDs.
 
@@ -291,7 +321,7 @@ class QueueDesk(Protocol):
         ...
 
     def cancel(self, chosen: Sequence[str] | Selection, *, now: float) -> list[str]:
-        """Cancel jobs that are queued, waiting or parked; return their IDs.
+        """Cancel jobs that are queued, waiting or parked; return their IDs. One that ended and has a next time just has none.
 
         Of a selection those for which it is not legal are left out.
 

@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORGETTABLE = (JobState.DONE, JobState.CANCELLED)
-"""Failed and quarantined jobs wait for a person's decision."""
-_WHERE = "state IN (?, ?) AND updated_at < ?"
+"""Failed and quarantined jobs wait for a person's decision. What others wait for, and what runs again and again, is kept."""
+_WHERE = (
+    "state IN (?, ?) AND updated_at < ? AND (every IS NULL OR feed = '') AND NOT EXISTS (SELECT 1 FROM afters JOIN jobs AS later "
+    "ON later.id = afters.job_id WHERE afters.parent = jobs.id AND later.state NOT IN ('done', 'cancelled'))"
+)
 
 
 def count_finished(path: Path, before: float) -> int:
@@ -42,6 +45,7 @@ def forget_finished(path: Path, before: float) -> int:
         with database.transaction() as connection:
             given = (*FORGETTABLE, before)
             connection.execute(f"DELETE FROM attempts WHERE job_id IN (SELECT id FROM jobs WHERE {_WHERE})", given)  # noqa: S608 - ours
+            connection.execute(f"DELETE FROM afters WHERE job_id IN (SELECT id FROM jobs WHERE {_WHERE})", given)  # noqa: S608 - ours
             return connection.execute(f"DELETE FROM jobs WHERE {_WHERE}", given).rowcount  # noqa: S608 - ours
     finally:
         database.close()

@@ -69,10 +69,10 @@ def follow(connection: Statements, reading: Reading, total: int) -> tuple[Reconc
     counted = dict.fromkeys(Reconciled.__struct_fields__, 0)
     todo: set[tuple[Action, JobState, JobState]] = set()
     codes = msgspec.json.encode(sorted(reading.retry_failed)).decode()
-    for name, same, retry, count in list(connection.execute(_STATEMENTS["known"], {"codes": codes})):
+    for name, same, retry, recurs, count in list(connection.execute(_STATEMENTS["known"], {"codes": codes})):
         total -= count
         state = JobState(name)
-        decided = fate(state, same=bool(same), again=reading.again, retry=bool(retry))
+        decided = fate(state, same=bool(same), again=reading.again, retry=bool(retry), recurs=bool(recurs))
         counted[decided.counted] += count
         if decided.action is not Action.KEEP:
             todo.add((decided.action, state, decided.state))
@@ -92,4 +92,8 @@ def follow(connection: Statements, reading: Reading, total: int) -> tuple[Reconc
     if total:
         given = {"feed": reading.feed, "now": reading.now, "after": JobState.QUEUED}
         counted["added"] += connection.execute(_STATEMENTS["add"], given).rowcount
-    return msgspec.convert(counted, Reconciled), bool(moved or todo or total or counted["cancelled"])
+    changed = bool(moved or todo or total or counted["cancelled"])
+    if changed:
+        connection.execute(_STATEMENTS["unrelate"])
+        connection.execute(_STATEMENTS["relate"])
+    return msgspec.convert(counted, Reconciled), changed

@@ -9,6 +9,7 @@ import structlog
 
 from core.errors import BadInput, Problem
 from core.queue.feed import MAX_JSON, read_feed_text
+from core.queue.feed_order import refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -188,10 +189,12 @@ class RemoteFollower:
 
         def bring_in() -> Reconciled | str:
             try:
+                refuse_unknown(feed, self._queue.known)
                 changes = self._queue.reconcile(feed.name, feed.specs, now=self._clock.now())
             except BadInput as exc:
                 self._waiting = None
                 return str(exc)
+            self._intake.taken(feed)
             # not before: what the queue could not take now is brought in later
             self._waiting = None
             return changes

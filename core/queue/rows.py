@@ -10,12 +10,14 @@ from core.domain.failure import Code, code_named
 from core.domain.model import AttemptRecord, Counters, JobRecord, JobSpec, JobState, ProcessStamp, revision
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
+
+    from core.queue.reconciling import Statements
 
 JOB_COLUMNS = (
     "seq, id, profile_id, flow, params, priority, not_before, timeout, max_attempts, template, device, proxy, state, "
     "attempts, failures, crash_streak, busy, generation, due_at, reason, steps_done, steps_total, run_seconds, updated_at, "
-    "code, codes"
+    "code, codes, after, every"
 )
 ANEW = (
     "generation = generation + 1, attempts = 0, failures = 0, crash_streak = 0, busy = 0, code = '', codes = '{}', "
@@ -39,6 +41,8 @@ def spec_row(spec: JobSpec) -> tuple[Any, ...]:
         spec.template,
         spec.device,
         spec.proxy,
+        msgspec.json.encode(spec.after).decode(),
+        spec.every,
         revision(spec),
     )
 
@@ -46,7 +50,8 @@ def spec_row(spec: JobSpec) -> tuple[Any, ...]:
 def job_of(row: Sequence[Any]) -> JobRecord:
     """Return the job in a row of ``JOB_COLUMNS``."""
     _, id_, profile_id, flow, params, priority, not_before, timeout, most, template, device, proxy, state, *rest = row
-    attempts, failures, crash_streak, busy, generation, due_at, reason, done, total, seconds, updated_at, *why = rest
+    attempts, failures, crash_streak, busy, generation, due_at, reason, done, total, seconds, updated_at, *late = rest
+    code, codes, after, every = late
     spec = JobSpec(
         id=id_,
         profile_id=profile_id,
@@ -59,17 +64,19 @@ def job_of(row: Sequence[Any]) -> JobRecord:
         template=template,
         device=device,
         proxy=proxy,
+        after=msgspec.json.decode(after, type=tuple[str, ...]),
+        every=every,
     )
     return JobRecord(
         spec=spec,
         state=JobState(state),
         counters=Counters(
-            attempts=attempts, failures=failures, crash_streak=crash_streak, busy=busy, codes=counts_of(why[1])
+            attempts=attempts, failures=failures, crash_streak=crash_streak, busy=busy, codes=counts_of(codes)
         ),
         generation=generation,
         due_at=due_at,
         reason=reason,
-        code=code_named(why[0]),
+        code=code_named(code),
         steps_done=done,
         steps_total=total,
         run_seconds=seconds,
@@ -84,6 +91,13 @@ def counts_of(text: str) -> dict[Code, int]:
         code = code_named(name) or Code.UNKNOWN
         counts[code] = counts.get(code, 0) + number
     return counts
+
+
+def known_ids(connection: Statements, job_ids: Collection[str]) -> set[str]:
+    """Return those of the IDs that are a job's."""
+    given = msgspec.json.encode(list(job_ids)).decode()
+    rows = connection.execute("SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(?))", (given,))
+    return {row[0] for row in rows}
 
 
 def attempt_of(row: Sequence[Any]) -> AttemptRecord:

@@ -1,7 +1,7 @@
 -- The durable queue. `application_id` ("Ostl") and `user_version` say whose file it is; core/queue/header.py checks both.
 -- Whoever changes this adds to core/queue/migrating.py what brings an older file up to date.
 PRAGMA application_id = 1332966508;
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 CREATE TABLE jobs (
     seq          INTEGER PRIMARY KEY,      -- the order they came in
@@ -22,7 +22,8 @@ CREATE TABLE jobs (
     due_at       REAL,                     -- not before this, queued or waiting
     -- Its place in line, kept so that a claim and a look at what is ready cost the same at any length:
     -- 0 its time has not come, 1 it stands behind another job of its profile or the profile is in use,
-    -- 2 it is the next of its profile and may be claimed, NULL it is in no line (not pending, or not this run's feed).
+    -- 2 it is the next of its profile and may be claimed, 3 it waits for other jobs to be done, 4 it has ended and is run
+    -- again at `due_at`, NULL it is in no line (not pending, or not this run's feed).
     turn         INTEGER,
     reason       TEXT    NOT NULL DEFAULT '',
     attempts     INTEGER NOT NULL DEFAULT 0,
@@ -36,15 +37,30 @@ CREATE TABLE jobs (
     added_at     REAL    NOT NULL,
     updated_at   REAL    NOT NULL,
     code         TEXT    NOT NULL DEFAULT '',   -- of what went wrong (core/domain/failure.py); goes with the reason
-    codes        TEXT    NOT NULL DEFAULT '{}'  -- JSON: how many attempts ended by each code
+    codes        TEXT    NOT NULL DEFAULT '{}', -- JSON: how many attempts ended by each code
+    after        TEXT    NOT NULL DEFAULT '[]', -- JSON: IDs of jobs that must be done first
+    every        REAL,                          -- seconds from one start to the next
+    anchor       REAL                           -- when the present generation was to start: the next ones are so many times `every` later
 );
 CREATE INDEX jobs_next ON jobs (priority DESC, seq) WHERE turn = 2;
 CREATE INDEX jobs_asleep ON jobs (due_at) WHERE turn = 0;
 CREATE INDEX jobs_behind ON jobs (profile_id, priority DESC, seq) WHERE turn = 1;
 CREATE INDEX jobs_head ON jobs (profile_id) WHERE turn = 2;
 CREATE INDEX jobs_state ON jobs (state, feed);
+CREATE INDEX jobs_after ON jobs (id) WHERE after <> '[]';
+CREATE INDEX jobs_recurring ON jobs (state) WHERE every IS NOT NULL;
+CREATE INDEX jobs_again ON jobs (due_at) WHERE turn = 4;
+CREATE INDEX jobs_too_far ON jobs (due_at - every) WHERE turn = 4;
 -- at most one claimed job per profile, whatever the code above it believes
 CREATE UNIQUE INDEX jobs_claimed ON jobs (profile_id) WHERE state IN ('prepared', 'running');
+
+-- `jobs.after` the other way round: whom the end of a job may set free.
+CREATE TABLE afters (
+    parent TEXT NOT NULL,
+    job_id TEXT NOT NULL,
+    PRIMARY KEY (parent, job_id)
+) WITHOUT ROWID;
+CREATE INDEX afters_job ON afters (job_id, parent);
 
 CREATE TABLE runs (
     number     INTEGER PRIMARY KEY,

@@ -16,12 +16,12 @@ from core.errors import BadInput, Fenced, IllegalTransition, Problem, UnknownJob
 from core.queue import lines
 from core.queue.database import Database
 from core.queue.following import renewed
-from core.queue.port import Readiness, Reconciled
+from core.queue.port import Readiness, Reconciled, Recurred
 from core.queue.reconciling import Reading, follow, load
-from core.queue.rows import ANEW, ATTEMPT_COLUMNS, JOB_COLUMNS, attempt_of, job_of
+from core.queue.rows import ANEW, ATTEMPT_COLUMNS, JOB_COLUMNS, attempt_of, job_of, known_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from core.domain.failure import Code
@@ -136,6 +136,22 @@ class SqliteQueue:
             next_due = connection.execute("SELECT min(due_at) FROM jobs WHERE turn = 0").fetchone()[0]
         return Readiness(ready=counts[0], later=counts[1] + counts[2], next_due=next_due)
 
+    def recur(self, now: float) -> Recurred:
+        """See ``JobQueue``. Nothing is locked while there is nothing to do."""
+        with self._database.reading() as connection:
+            due, too_far = connection.execute(
+                "SELECT (SELECT min(due_at) FROM jobs WHERE turn = 4), "
+                "EXISTS (SELECT 1 FROM jobs WHERE turn = 4 AND due_at - every > ?)",
+                (now + 1,),
+            ).fetchone()
+        if not too_far and (due is None or due > now):
+            return Recurred(next_due=due)
+        with self._writing() as connection:
+            begun = lines.begin_again(connection, now, self._scope)
+            jobs = tuple(_job(connection, job_id) for job_id in begun)
+            due = connection.execute("SELECT min(due_at) FROM jobs WHERE turn = 4").fetchone()[0]
+        return Recurred(jobs=jobs, next_due=due)
+
     def claim(self, now: float, nonce: str) -> Claim | None:
         """See ``JobQueue``."""
         with self._writing() as connection:
@@ -152,9 +168,9 @@ class SqliteQueue:
             state = advance(JOB, state, JobEvent.CLAIMED)
             job = msgspec.structs.replace(before, state=state, due_at=None, reason="", code=None, updated_at=now)
             connection.execute(
-                "UPDATE jobs SET state = ?, due_at = NULL, reason = '', code = '', turn = NULL, updated_at = ? "
-                "WHERE seq = ?",
-                (state, now, row[0]),
+                "UPDATE jobs SET state = ?, due_at = NULL, reason = '', code = '', turn = NULL, updated_at = ?, "
+                "anchor = coalesce(anchor, ?) WHERE seq = ?",
+                (state, now, now, row[0]),
             )
             attempt = AttemptRecord(
                 nonce=nonce,
@@ -247,7 +263,7 @@ class SqliteQueue:
                     "id": job.spec.id,
                 },
             )
-            lines.promote(connection, job.spec.profile_id)
+            lines.settle(connection, job.spec.id, job.spec.profile_id, state, now=now, scope=self._scope)
             return _job(connection, job.spec.id)
 
     def open_attempts(self) -> list[AttemptRecord]:
@@ -262,6 +278,11 @@ class SqliteQueue:
         """See ``JobQueue``."""
         with self._database.reading() as connection:
             return _job(connection, job_id)
+
+    def known(self, job_ids: Collection[str]) -> set[str]:
+        """See ``JobQueue``."""
+        with self._database.reading() as connection:
+            return known_ids(connection, job_ids)
 
     def jobs(self, states: Iterable[JobState] = ()) -> Iterator[JobRecord]:
         """See ``JobQueue``. Page by page: what changes meanwhile is seen as it is when its page is read."""
@@ -299,6 +320,19 @@ class SqliteQueue:
                 {"scope": self._scope},
             )
             return dict(rows)
+
+    def usual_seconds(self, most: int) -> Mapping[str, Sequence[float]]:
+        """See ``JobQueue``."""
+        found: dict[str, list[float]] = {}
+        with self._database.reading() as connection:
+            for flow, seconds in connection.execute(
+                "SELECT flow, seconds FROM (SELECT flow, seconds, ended_at, attempts.rowid AS place, row_number() OVER "
+                "(PARTITION BY flow ORDER BY ended_at DESC, attempts.rowid DESC) AS age FROM attempts "
+                "JOIN jobs ON jobs.id = attempts.job_id WHERE outcome = 'done') WHERE age <= ? ORDER BY ended_at, place",
+                (most,),
+            ):
+                found.setdefault(flow, []).append(seconds)
+        return found
 
     def pending_profiles(self) -> set[str]:
         """See ``JobQueue``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 
@@ -11,6 +11,9 @@ from core.domain.validation import require_id
 from core.errors import Fenced
 from core.state.port import LoginState, Selector, Stored
 from core.state.selector_cache import MAX_ENTRIES, MAX_FAILURES, Entries, Entry, demoted, find, learnt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 T = TypeVar("T")
 
@@ -102,3 +105,18 @@ class MemorySelectorCache:
     def demote(self, origin: str, flow: str, label: str, selector: Selector, *, now: float) -> None:
         """Note that this cached selector failed."""
         demoted(self._entries, (origin, flow, label), selector, now)
+
+
+class MemoryLimitRecord:
+    """A ``LimitRecord`` without a file."""
+
+    def __init__(self) -> None:
+        self._starts: dict[str, list[float]] = {}
+
+    def starts(self) -> Mapping[str, Sequence[float]]:
+        """Return all starts; see the port."""
+        return {key: tuple(starts) for key, starts in self._starts.items()}
+
+    def note(self, key: str, at: float) -> None:
+        """Remember a start."""
+        self._starts.setdefault(key, []).append(at)

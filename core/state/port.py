@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from core.domain.session import SessionState
 
 T = TypeVar("T")
@@ -129,4 +131,21 @@ class SelectorCache(Protocol):
 
     def demote(self, origin: str, flow: str, label: str, selector: Selector, *, now: float) -> None:
         """Note that this cached selector failed."""
+        ...
+
+
+class LimitRecord(Protocol):
+    """When things that a key limits were begun, remembered beyond the run. Laws:
+
+    - What was noted is there after kill -9; a power cut may take the last moments.
+    - Of each key the latest ``core.domain.limits.MOST`` of the last week are kept, at least.
+    - ``note`` never raises: what could not be written is logged. It may be called from several threads.
+    """
+
+    def starts(self) -> Mapping[str, Sequence[float]]:
+        """Return all starts, epoch seconds by key."""
+        ...
+
+    def note(self, key: str, at: float) -> None:
+        """Remember a start."""
         ...

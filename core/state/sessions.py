@@ -42,6 +42,11 @@ class FileSessionStore:
         """Remove the session and its previous generation; whether there was one."""
         return self._file(profile_id).delete()
 
+    def peek(self, profile_id: str) -> SessionState | None:
+        """Return what a read would give, None if nothing or if it would raise; nothing is changed."""
+        found, _ = self._file(profile_id).look()
+        return None if found is None else found.value
+
     def look(self, profile_id: str) -> tuple[bool, list[str]]:
         """Return whether a read would give something or nothing, but not raise, and what is wrong; nothing is changed."""
         found, wrong = self._file(profile_id).look()

@@ -10,8 +10,10 @@ from core.domain.model import JobState
 from core.queue.sqlite import SqliteQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from core.domain.model import JobRecord
 
 
 class ReportRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,19 +60,24 @@ def report_rows(path: Path) -> Iterator[ReportRow]:
         return
     queue = SqliteQueue(path, read_only=True)
     try:
-        for job in queue.jobs():
-            yield ReportRow(
-                profile_id=job.spec.profile_id,
-                job=job.spec.id,
-                flow=job.spec.flow,
-                outcome=job.state,
-                steps_done=job.steps_done,
-                steps_total=job.steps_total,
-                attempts=job.counters.attempts,
-                seconds=round(job.run_seconds, 3),
-                code=str(job.code or ""),
-                reason=job.reason,
-                updated_at=job.updated_at,
-            )
+        yield from rows_of(queue.jobs())
     finally:
         queue.close()
+
+
+def rows_of(jobs: Iterable[JobRecord]) -> Iterator[ReportRow]:
+    """Yield a row for each job, as they come."""
+    for job in jobs:
+        yield ReportRow(
+            profile_id=job.spec.profile_id,
+            job=job.spec.id,
+            flow=job.spec.flow,
+            outcome=job.state,
+            steps_done=job.steps_done,
+            steps_total=job.steps_total,
+            attempts=job.counters.attempts,
+            seconds=round(job.run_seconds, 3),
+            code=str(job.code or ""),
+            reason=job.reason,
+            updated_at=job.updated_at,
+        )

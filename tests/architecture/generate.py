@@ -16,6 +16,7 @@ import core.domain.launch_configuration as launch
 from core.cli import profile_archive_shown, profile_shown, queue_shown
 from core.cli.config import ConfigReport
 from core.cli.config_failures import ShownPolicies
+from core.cli.dry_run_shown import DryRun
 from core.cli.flow_check import FlowReport
 from core.control.port import RunView
 from core.domain import events, failure, launch_events
@@ -49,6 +50,7 @@ SCHEMAS = {
     "config-check": ValidationResult[launch.LaunchConfiguration],
     "config-failures": ShownPolicies,
     "config-show": ConfigReport,
+    "dry-run": DryRun,
     "explain": Explanation,
     "flow-check": FlowReport,
     "flow-show": FlowDescription,

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from core.domain.notification import About, Notification
 from core.domain.retention import Retention
 from core.supervision.health import Health
 
@@ -81,6 +82,13 @@ def test_the_page_names_every_field_of_the_health_file():
     text = OPERATIONS.read_text("utf-8").partition("## Does it live?")[2].partition("\n## ")[0]
     named = {name for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
     assert named | {"exit_code"} == set(Health.__struct_fields__)
+
+
+def test_the_page_names_all_that_somebody_is_told_of():
+    """Each sort, and each field of it."""
+    text = OPERATIONS.read_text("utf-8").partition("## Who is told?")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == {"about", *About}
+    assert set(Notification.__struct_fields__) <= set(re.findall(r"`(\w+)`", text))
 
 
 def test_what_the_image_looks_at_is_what_the_orchestrator_writes():

@@ -10,7 +10,7 @@ import time
 
 import msgspec
 
-from core.domain.messages import Dismiss, Go, Launch, Resume, Stop, Yield
+from core.domain.messages import Dismiss, Go, Launch, LimitGiven, Resume, Stop, Yield
 from core.process import scripted
 from core.process.channel import CONTROL_VARIABLE, BlockingChannel, adopt, decode_down
 
@@ -58,6 +58,8 @@ for action in plan.actions:
             wait_for(Resume, Dismiss)
         case scripted.AwaitYield():
             wait_for(Yield)
+        case scripted.AwaitLimit():
+            wait_for(LimitGiven, Stop)
         case scripted.AwaitStop():
             wait_for(Stop)
         case scripted.CloseControl():

@@ -12,7 +12,7 @@ from core.domain.model import Counters, JobSpec, JobState, ProcessStamp
 from core.domain.retry import Decision
 from core.errors import BadInput, Fenced, IllegalTransition, UnknownJob
 from core.queue.memory import MemoryQueue, MemoryStore
-from core.queue.port import Readiness, Reconciled
+from core.queue.port import Readiness, Reconciled, Recurred
 from core.queue.sqlite import SqliteQueue
 
 if TYPE_CHECKING:
@@ -83,6 +83,13 @@ def end(
     counters = Counters(failures=2, codes=codes)
     decision = Decision(event=event, counters=counters, retry_at=retry_at, reason=f"it {event}", code=code)
     queue.finish(nonce, decision, now=now, seconds=1.5, outcome=str(event))
+
+
+def done(queue: JobQueue, name: str, nonce: str, *, now: float = NOW) -> None:
+    """End the attempt of a claimed job well."""
+    queue.record_go(nonce, fence=queue.next_fence(name), user_data_dir=None, now=now)
+    decision = Decision(event=JobEvent.COMPLETED, counters=Counters())
+    queue.finish(nonce, decision, now=now, seconds=1.0, outcome="done")
 
 
 def state(queue: JobQueue, name: str) -> JobState:
@@ -556,3 +563,175 @@ def test_a_run_may_be_limited_to_one_feed(queue, connect):
     everything.begin_run(NOW)
     assert everything.claim(NOW, "n9") is None
     assert everything.readiness(NOW, 5).later == 2
+
+
+def test_what_attempts_usually_take_is_known_by_flow(queue):
+    """Only of those that ended well, the latest of each flow, oldest first; also to a run that comes later."""
+    fill(queue, *(job(name, flow=f"/{name[0]}.py") for name in ("a1", "a2", "a3", "b1", "b2")))
+    for number, name in enumerate(claimed(queue)):
+        decision = Decision(event=JobEvent.COMPLETED if name != "b2" else JobEvent.GIVEN_UP, counters=Counters())
+        outcome = "done" if name != "b2" else "failed"
+        queue.finish(f"nonce-{NOW}-{number}", decision, now=NOW + 9 - number, seconds=float(number), outcome=outcome)
+    assert queue.usual_seconds(9) == {"/a.py": [2.0, 1.0, 0.0], "/b.py": [3.0]}
+    assert queue.usual_seconds(2) == {"/a.py": [1.0, 0.0], "/b.py": [3.0]}
+
+
+def test_a_job_comes_after_others(queue):
+    """It is neither ready nor counted as later until all of them are done; their order in the feed does not matter."""
+    fill(queue, job("c", after=("a", "b")), job("a"), job("b"), job("free"))
+    assert queue.readiness(NOW, 9) == Readiness(ready=3, later=0, next_due=None)
+    assert claimed(queue) == ["a", "b", "free"]
+    for number, name in enumerate("ab"):
+        assert claimed(queue) == []
+        done(queue, name, f"nonce-{NOW}-{number}")
+    assert queue.readiness(NOW, 9) == Readiness(ready=1, later=0, next_due=None)
+    assert claimed(queue, NOW + 1) == ["c"]
+
+
+@pytest.mark.parametrize("event", [JobEvent.GIVEN_UP, JobEvent.QUARANTINED, JobEvent.PARKED])
+def test_what_comes_after_a_job_that_is_not_done_stays(queue, event):
+    """It is not run, nor cancelled, and is there once that one is done after all."""
+    fill(queue, job("a"), job("b", after=("a",)))
+    end(queue, "a", event)
+    assert queue.readiness(NOW, 9) == Readiness(ready=0, later=0, next_due=None)
+    assert state(queue, "b") is JobState.QUEUED
+    fill(queue, job("a"), job("b", after=("a",)), retry_failed=ALL)
+    end(queue, "a", JobEvent.COMPLETED, now=NOW + 1)
+    assert claimed(queue) == ["b"]
+
+
+def test_a_retry_sets_nobody_free(queue):
+    """Also what was interrupted; and a job of the same profile waits like any other."""
+    fill(queue, job("a"), job("b", after=("a",), profile_id="a"), job("c", profile_id="a"))
+    end(queue, "a", JobEvent.RETRY, retry_at=NOW + 10)
+    assert queue.readiness(NOW, 9) == Readiness(ready=1, later=1, next_due=NOW + 10)
+    assert claimed(queue) == ["c"]
+
+
+def test_many_that_come_after_one(queue):
+    """All are set free at once, each at its own time."""
+    late = [job(f"j{n}", after=("a",), not_before=NOW + 5 if n % 2 else None) for n in range(300)]
+    fill(queue, job("a"), *late)
+    end(queue, "a", JobEvent.COMPLETED)
+    assert queue.readiness(NOW, 999) == Readiness(ready=150, later=150, next_due=NOW + 5)
+
+
+def test_an_edit_changes_the_order(queue):
+    """A feed that says otherwise is followed; one that says the same changes nothing."""
+    fill(queue, job("a"), job("b", after=("a",)))
+    assert fill(queue, job("a"), job("b", after=("a",))).unchanged == 2
+    assert fill(queue, job("a", after=("b",)), job("b")).updated == 2
+    assert claimed(queue) == ["b"]
+
+
+def test_who_is_waited_for_anew(queue):
+    """A job that is asked for again is waited for again by those that have not begun."""
+    fill(queue, job("a"), job("b", after=("a",), not_before=NOW + 5))
+    end(queue, "a", JobEvent.COMPLETED)
+    fill(queue, job("a"), job("b", after=("a",), not_before=NOW + 5), again=True)
+    assert claimed(queue, NOW + 6) == ["a"]
+
+
+def test_known(queue):
+    """Of any feed, in any state."""
+    fill(queue, job("a"))
+    fill(queue, job("b"), feed="other")
+    assert queue.known(["a", "b", "c"]) == {"a", "b"}
+
+
+def test_a_job_is_run_again_and_again(queue):
+    """From start to start, at multiples of its interval; times that were missed are left out."""
+    fill(queue, job("a", every=60.0), now=NOW - 100)
+    end(queue, "a", JobEvent.COMPLETED)
+    assert (state(queue, "a"), queue.job("a").due_at) == (JobState.DONE, NOW + 60)
+    assert queue.readiness(NOW + 100, 9) == Readiness(ready=0, later=0, next_due=None)
+    assert queue.recur(NOW + 59) == Recurred(next_due=NOW + 60)
+    begun = queue.recur(NOW + 61)
+    assert [one.spec.id for one in begun.jobs] == ["a"]
+    assert (begun.jobs[0].state, begun.jobs[0].generation, begun.next_due) == (JobState.QUEUED, 2, None)
+    end(queue, "a", JobEvent.COMPLETED, now=NOW + 61)
+    assert queue.job("a").due_at == NOW + 120
+    queue.recur(NOW + 1_000)
+    end(queue, "a", JobEvent.COMPLETED, now=NOW + 1_001)
+    assert queue.job("a").due_at == NOW + 1_020
+
+
+def test_a_failure_is_run_again_at_its_time(queue):
+    """It stays failed until then, and its counters begin anew; what is quarantined waits for a person."""
+    fill(queue, job("a", every=60.0), job("b", every=60.0))
+    end(queue, "a", JobEvent.GIVEN_UP)
+    end(queue, "b", JobEvent.QUARANTINED)
+    assert (state(queue, "a"), queue.job("a").counters.failures) == (JobState.FAILED, 2)
+    assert [one.spec.id for one in queue.recur(NOW + 60).jobs] == ["a"]
+    assert (queue.job("a").counters, queue.job("a").reason, queue.job("a").code) == (Counters(), "", None)
+
+
+def test_a_retry_of_one_that_recurs(queue):
+    """Its own schedule does not replace the policy for failures."""
+    fill(queue, job("a", every=60.0))
+    end(queue, "a", JobEvent.RETRY, retry_at=NOW + 1)
+    assert queue.recur(NOW + 60) == Recurred()
+    end(queue, "a", JobEvent.COMPLETED, now=NOW + 61)
+    assert queue.job("a").due_at == NOW + 120
+
+
+def test_a_clock_that_is_put_back_or_forward(queue):
+    """No time is further away than one interval, and none is made up for."""
+    fill(queue, job("a", every=60.0))
+    end(queue, "a", JobEvent.COMPLETED)
+    assert queue.recur(NOW - 500) == Recurred(next_due=NOW - 480)
+    assert len(queue.recur(NOW + 100_000).jobs) == 1
+    end(queue, "a", JobEvent.COMPLETED, now=NOW + 100_001)
+    assert queue.recur(NOW + 100_002).jobs == ()
+    assert len(queue.recur(NOW + 100_021).jobs) == 1
+    end(queue, "a", JobEvent.COMPLETED, now=NOW - 90)
+    assert queue.job("a").due_at == NOW - 60
+
+
+def test_every_is_an_edit_like_others(queue):
+    """A job that ended takes its new interval and parameters for the next time, or has none any more."""
+    fill(queue, job("a"))
+    end(queue, "a", JobEvent.COMPLETED)
+    assert fill(queue, job("a", every=60.0)).updated == 1
+    assert queue.job("a").due_at == NOW + 60
+    assert fill(queue, job("a", every=60.0)).done == 1
+    assert fill(queue, job("a", every=60.0, params={"n": 1}), now=NOW + 90).updated == 1
+    assert (queue.job("a").due_at, queue.job("a").spec.params) == (NOW + 60, {"n": 1})
+    assert fill(queue, job("a", every=10.0)).updated == 1
+    assert queue.job("a").due_at == NOW + 10
+    assert fill(queue, job("a")).updated == 1
+    assert (queue.job("a").due_at, queue.recur(NOW + 99)) == (None, Recurred())
+    assert fill(queue, job("a", params={"n": 2})).done == 1
+
+
+def test_gone_from_the_feed_it_is_not_run_again(queue):
+    """Neither is one that only another feed names, in a run on a feed."""
+    fill(queue, job("a", every=60.0))
+    end(queue, "a", JobEvent.COMPLETED)
+    fill(queue, job("b"))
+    assert queue.recur(NOW + 60) == Recurred()
+    fill(queue, job("a", every=60.0), feed="other")
+    queue.begin_run(NOW, feed=FEED)
+    assert queue.recur(NOW + 60) == Recurred()
+    queue.begin_run(NOW, feed="other")
+    assert len(queue.recur(NOW + 60).jobs) == 1
+
+
+def test_what_comes_after_one_that_recurs(queue):
+    """It is free once that one was done, also when the next time comes after that."""
+    fill(queue, job("a", every=60.0), job("b", after=("a",)), job("c", after=("a",), not_before=NOW + 70))
+    end(queue, "a", JobEvent.COMPLETED)
+    assert claimed(queue) == ["b"]
+    queue.recur(NOW + 60)
+    assert claimed(queue, NOW + 80) == ["a"]
+    done(queue, "a", f"nonce-{NOW + 80}-0", now=NOW + 81)
+    assert claimed(queue, NOW + 82) == ["c"]
+
+
+def test_many_that_recur(queue):
+    """All are queued at once, each once."""
+    fill(queue, *(job(f"j{n}", every=60.0) for n in range(150)))
+    for number, name in enumerate(claimed(queue)):
+        done(queue, name, f"nonce-{NOW}-{number}")
+    assert len(queue.recur(NOW + 60).jobs) == 150
+    assert queue.readiness(NOW + 60, 999).ready == 150

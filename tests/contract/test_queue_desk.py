@@ -299,3 +299,44 @@ def test_find(both):
     assert msgspec.json.encode(kept)
     with pytest.raises(UnknownJob):
         desk.find("b")
+
+
+def test_a_job_says_what_it_waits_for(both):
+    """Those that are not done, as they stand, while it is pending."""
+    queue, desk = both
+    bring(queue, "a", JobState.FAILED)
+    fill(queue, job("b"), job("c", after=("a", "b")), job("d", after=("b",)))
+    waits = {kept.job.spec.id: kept.waits_for for kept in desk.select(Selection())}
+    assert waits == {
+        "a": (), "b": (), "c": (("a", JobState.FAILED), ("b", JobState.QUEUED)), "d": (("b", JobState.QUEUED),),
+    }  # fmt: skip
+    assert desk.find("c").waits_for == waits["c"]
+    desk.cancel(["d"], now=NOW)
+    assert desk.find("d").waits_for == ()
+    assert desk.known(["a", "x"]) == {"a"}
+
+
+def test_what_is_added_after_others_waits_for_them(both):
+    """And so does what is asked for again."""
+    queue, desk = both
+    bring(queue, "a", JobState.CANCELLED)
+    desk.add([job("b", after=("a",))], now=NOW)
+    assert queue.readiness(NOW, 9).ready == 0
+    desk.again(["a"], now=NOW)
+    assert queue.readiness(NOW, 9).ready == 1
+
+
+@pytest.mark.parametrize("state", [JobState.DONE, JobState.FAILED])
+def test_what_is_run_again_and_again_can_be_ended(both, state):
+    """Cancelled after it ended, it stays what it is and has no next time; a second time there is nothing to cancel."""
+    queue, desk = both
+    bring(queue, "a", state, every=60.0)
+    assert desk.find("a").job.due_at is not None
+    assert desk.cancel(["a"], now=NOW) == ["a"]
+    job_ = desk.find("a").job
+    assert (job_.state, job_.due_at, job_.spec.every) == (state, None, None)
+    assert queue.recur(NOW + 900).jobs == ()
+    with pytest.raises(JobsRefused):
+        desk.cancel(["a"], now=NOW)
+    bring(queue, "b", state, every=60.0)
+    assert desk.cancel(Selection(profile="b"), now=NOW) == ["b"]

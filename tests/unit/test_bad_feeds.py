@@ -158,6 +158,22 @@ FEEDS: dict[str, tuple[str, str | bytes]] = {
     "profiles that differ in case": ("q.json", '[{"id": "x", "profile_id": "a"}, {"id": "y", "profile_id": "A"}]'),
     "duplicate ids in lines": ("q.txt", "anna\nbert\nANNA\n"),
     "numbers out of range": ("q.json", job(priority=3_000_000_000, timeout=0, max_attempts=0, not_before=-1)),
+    "intervals": ("q.json", json.dumps([
+        {"profile_id": f"p{n}", "every": every}
+        for n, every in enumerate(["0.5s", 0, "400d", "15", "15 minutes", "often", "-5m", True])
+    ])),
+    "an interval in defaults": ("q.json", '{"defaults": {"every": "1ms", "after": ["a"]}, "jobs": ["a"]}'),
+    "after what is no job": ("q.json", job(after=["bert", "b ert", 7])),
+    "after no list": ("q.json", job(after="bert")),
+    "after what may be no ID": ("q.json", job(after=["bert", "../b"])),
+    "after itself": ("q.json", '["a",\n {"profile_id": "b", "after": ["a", "b"]}]'),
+    "after each other": ("q.json", json.dumps({"jobs": [
+        {"profile_id": "a", "after": ["d"]}, {"profile_id": "b", "after": ["a", "c"]}, {"profile_id": "c", "after": ["b"]},
+        {"profile_id": "d", "after": ["e"]}, {"profile_id": "e", "after": ["a"]},
+    ]}, indent=1)),
+    "after each other in a long circle": ("q.jsonl", "\n".join(
+        json.dumps({"profile_id": f"p{n}", "after": [f"p{(n + 1) % 500}"]}) for n in range(500)
+    )),
     "milliseconds": ("q.json", job(not_before=1_790_000_000_000)),
     "time without offset": ("q.json", job(not_before="2026-11-20T08:00:00")),
     "no time": ("q.json", job(not_before="tomorrow")),

@@ -168,7 +168,7 @@ def test_an_empty_list_is_a_feed(folder):
             '<stdin>:2:26: defaults.timeout: expected a number of seconds above 0, found "x"',
             "<stdin>:2:43: defaults.priority: expected a whole number from -2147483647 to 2147483647, found true",
             ('<stdin>:2:49: defaults: expected a known field, found "id" (known are flow, params, priority, not_before, '
-            "timeout, max_attempts, template, device, proxy)"),
+            "timeout, max_attempts, template, device, proxy, every)"),
         ]),
         ('[{"profile_id": "a", "prioritiy": 1}]', [
             '<stdin>:1:22: [0]: expected a known field, found "prioritiy" (did you mean "priority"?)',
@@ -249,7 +249,7 @@ def test_mistakes_are_named_with_their_place(folder, text, expected):
     [
         ("q.json", '{"profile_id": "a"}', [
             "q.json:1:1: expected a list of jobs under `jobs`, found none (one job alone stands in a list: [{…}])",
-            'q.json:1:2: expected a known field, found "profile_id" (known are jobs, defaults)',
+            'q.json:1:2: expected a known field, found "profile_id" (known are jobs, defaults, limits)',
         ]),
         ("q.json", '{"profile_id": "a"}\n{"profile_id": "b"}', [
             'q.json:2:1: expected nothing after the end of the value, found "{" (one job a line belongs in a *.jsonl file)',

@@ -27,6 +27,8 @@ GOOD = [
         "jobs": [{"profile_id": "a", "id": "b"}],
     },
     [{"profile_id": "a", "not_before": "2026-11-20T08:00:00+01:00", "timeout": 0.5, "max_attempts": 1, "priority": -1}],
+    [{"profile_id": "a", "every": "15m"}, {"profile_id": "b", "every": 1, "after": ["a"]}],
+    [{"profile_id": "a", "every": None, "after": None}],
     [{"profile_id": "a", "not_before": 4e9, "proxy": "socks5://u:p@h:1", "template": "."}],
 ]
 BAD = [
@@ -46,6 +48,10 @@ BAD = [
     [{"profile_id": "a", "device": "watch"}],
     [{"profile_id": "a", "proxy": "ftp://h:1"}],
     [{"profile_id": "a", "params": []}],
+    [{"profile_id": "a", "every": 0.5}],
+    [{"profile_id": "a", "every": "often"}],
+    [{"profile_id": "a", "after": "b"}],
+    [{"profile_id": "a", "after": ["b c"]}],
 ]
 
 

@@ -43,7 +43,7 @@ def intake(feed: Path) -> Intake:
 
 
 def taken(follower: FileFollower) -> Reconciled | str:
-    bring_in = follower.look()
+    bring_in = follower.look() or follower.look()  # the second one finds it at rest
     assert callable(bring_in)
     return bring_in()
 
@@ -79,8 +79,48 @@ def test_an_edit_that_the_queue_could_not_take_is_taken_later(feed: Path) -> Non
     queue.full = False
     assert taken(follower) == Reconciled(added=1)
     feed.write_text('["a",')
+    assert follower.look() is None
     assert isinstance(follower.look(), str)
     assert follower.look() is None
+
+
+def test_what_is_being_written_is_not_read(feed: Path) -> None:
+    """Neither its halves nor a moment without it are an edit; what never comes to rest is one after a while."""
+    queue = MemoryQueue()
+    queue.begin_run(0.0)
+    follower = FileFollower(feed, intake(feed), queue, SystemClock(), seen=signature(feed))
+    assert follower.look() is None
+    feed.write_text("")
+    assert follower.look() is None
+    feed.write_text('["a", ')
+    assert follower.look() is None
+    feed.write_text('["a", "b"]')
+    assert taken(follower) == Reconciled(added=2)
+    feed.unlink()
+    assert follower.look() is None
+    feed.write_text('["c"]')
+    assert taken(follower) == Reconciled(added=1, cancelled=2)
+    for length in range(3):
+        feed.write_text(f'["c"{" " * length}, ')
+        assert follower.look() is None
+    feed.write_text(f'["c"{" " * 9}, ')
+    assert isinstance(follower.look(), str)
+
+
+def test_an_edit_that_names_nobody_is_rejected(feed: Path) -> None:
+    """A job that it comes after is looked for in the queue; the last good version stays."""
+    queue = MemoryQueue()
+    queue.begin_run(0.0)
+    follower = FileFollower(feed, intake(feed), queue, SystemClock(), seen=None)
+    assert taken(follower) == Reconciled(added=1)
+    feed.write_text('[{"profile_id": "b", "after": ["x"]}]')
+    assert 'found "x"' in str(taken(follower))
+    feed.write_text('[{"profile_id": "b", "after": ["b"]}]')
+    assert follower.look() is None
+    assert "b after b" in str(follower.look())
+    assert [job.spec.id for job in queue.jobs()] == ["a"]
+    feed.write_text('[{"profile_id": "b", "after": ["a"]}]')
+    assert taken(follower) == Reconciled(added=1, cancelled=1)
 
 
 def test_a_feed_with_mistakes_is_not_accepted(feed: Path) -> None:
@@ -98,3 +138,18 @@ def test_a_lock_that_cannot_be_opened_is_not_said_to_be_held(tmp_path: Path) -> 
         KernelLock(tmp_path / "x.lock", tmp_path / "x.holder", SystemClock()).hold("x", "a test"),
     ):
         pass
+
+
+def test_what_the_queue_took_is_told(feed: Path) -> None:
+    """Not what it refused, or could not take yet."""
+    queue = MemoryQueue()
+    queue.begin_run(0.0)
+    told: list[str] = []
+    taking = intake(feed)
+    taking.taken = lambda taken: told.extend(taken.limits)
+    follower = FileFollower(feed, taking, queue, SystemClock(), seen=None)
+    feed.write_text('{"limits": {"a": "1/s"}, "jobs": ["a"]}')
+    taken(follower)
+    feed.write_text('{"limits": {"b": "often"}, "jobs": ["a"]}')
+    assert isinstance(follower.look(), str)
+    assert told == ["a"]

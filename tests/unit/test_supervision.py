@@ -218,7 +218,8 @@ def test_the_file_says_how_the_run_stands(tmp_path):
     one.emit(ev.StopAsked(at=112.0, how="drain"))
     assert file.health(121.0).state == "stopping"
     one.emit(ENDED)
-    assert (file.health(131.0).state, file.health(131.0).exit_code) == ("ended", 4)
+    ended = file.health(131.0)
+    assert (ended.state, ended.exit_code, ended.held) == ("ended", 4, ())
 
 
 @pytest.mark.parametrize("what", ["text", "json", "directory", "link", "dangling link", "pipe", "no directory"])

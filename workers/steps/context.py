@@ -14,8 +14,11 @@ from core.errors import NeedsPerson
 from workers.record import ONCE_KEY, STARTED, as_json
 from workers.steps.files import Files
 from workers.steps.locate import TIMEOUT
+from workers.steps.permits import Permits
+from workers.steps.time_limit import TimeLimit
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from playwright.async_api import BrowserContext, Page
@@ -123,11 +126,15 @@ class Context:
         identity: the account's own data; setting an attribute is durable at once.
         outputs: what the flows brought out; durable with the step's commit.
         log: structlog, with profile, attempt and step bound.
+        time_limit: for the runner: of what is under way.
+        permits: for the runner: what was asked of the orchestrator.
     """
 
     def __init__(
         self, facts: AttemptFacts, record: Record, locator: Locator, control: Control, log: FilteringBoundLogger
     ) -> None:
+        self.time_limit = TimeLimit()
+        self.permits = Permits(control, self.time_limit)
         self._facts = facts
         self._record = record
         self._locator = locator
@@ -264,6 +271,13 @@ class Context:
     def progress(self, note: str = "") -> None:
         """Say that the step is alive and moving: what takes long must, or it is stopped."""
         self._control.send(Progress(note=self._record.mask(note)))
+
+    def limit(self, key: str) -> AbstractAsyncContextManager[None]:
+        """Go on when a limit lets one: ``async with ctx.limit("shop.example"):``. All workers of a run share it; docs/limits.md.
+
+        Waiting costs no time, and no try. A key that nobody has limited lets everybody through at once.
+        """
+        return self.permits.of(key)
 
     def needs_person(self, why: str, *, asks: Iterable[str] = ()) -> NoReturn:
         """End the step: a person has to do something first. Not a failure; see ``workers.steps.needs_person``."""

@@ -10,6 +10,7 @@ login state. Between the two writes nothing can be cancelled.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -208,7 +209,8 @@ async def run_step(stage: Stage, step: Step) -> bool:
         if stage.inspect is not None and try_ == 1 and spec.name == stage.inspect_first:
             await stage.inspect(f"before step {spec.name}")
         try:
-            return await _try(stage, step)
+            async with nullcontext() if step.limit is None else stage.ctx.limit(step.limit):
+                return await _try(stage, step)
         except NeedsPerson as exc:
             raise NeedsPerson(spec.name, exc.reason, exc.code, exc.asks) from exc
         except _FATAL:
@@ -283,7 +285,7 @@ async def _try(stage: Stage, step: Step) -> bool:
     await _body(step.name, step.body, stage.ctx, step.spec.timeout)
     if step.check is not None:
         stage.control.send(Progress(note="post-condition"))
-        with anyio.move_on_after(step.spec.timeout):
+        with stage.ctx.time_limit.of(step.spec.timeout):
             if await step.check(stage.ctx):
                 return True
             where = definition_of(step.check)
@@ -294,7 +296,7 @@ async def _try(stage: Stage, step: Step) -> bool:
 
 async def _body(name: str, body: Body, ctx: Context, seconds: float) -> None:
     where = ""
-    with anyio.move_on_after(seconds):
+    with ctx.time_limit.of(seconds):
         try:
             await body(ctx)
         except SystemExit as exc:
@@ -309,7 +311,7 @@ async def _body(name: str, body: Body, ctx: Context, seconds: float) -> None:
 
 async def _answer(check: Check, ctx: Context, seconds: float) -> bool | None:
     """Return what a check says, None if it raises or does not end in time."""
-    with anyio.move_on_after(seconds):
+    with ctx.time_limit.of(seconds):
         try:
             return bool(await check(ctx))
         except (NeedsPerson, *_FATAL):

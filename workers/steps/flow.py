@@ -70,11 +70,13 @@ class Step:
         retries: further tries within one attempt.
         commit: ``cookies``, ``storage`` or ``snapshot``.
         body: the author's function.
+        limit: key of the limit that a try of it waits for; None: it waits for none.
         check: the post-condition, if there is one.
     """
 
-    def __init__(self, spec: StepSpec, body: Body) -> None:
+    def __init__(self, spec: StepSpec, body: Body, limit: str | None = None) -> None:
         self.spec = spec
+        self.limit = limit
         self.body = body
         self.check: Check | None = None
 
@@ -160,6 +162,7 @@ class Flow:
         retries: int = 0,
         always: bool = False,
         commit: CommitLevel | None = None,
+        limit: str | None = None,
     ) -> Callable[[Body], Step]: ...
 
     def step(
@@ -174,6 +177,7 @@ class Flow:
         retries: int = 0,
         always: bool = False,
         commit: CommitLevel | None = None,
+        limit: str | None = None,
     ) -> Step | Callable[[Body], Step]:
         """Decorate ``async def body(ctx)`` as the next step; with or without arguments.
 
@@ -186,6 +190,7 @@ class Flow:
             retries: further tries within one attempt, each on a new page after a timeout.
             always: it states no fact and runs in every attempt.
             commit: ``cookies``, ``storage`` or ``snapshot``; the flow's by default.
+            limit: key of a limit that all workers share, as for ``ctx.limit``; each try of the step waits for its turn.
         """
 
         def decorate(function: Body) -> Step:
@@ -204,7 +209,10 @@ class Flow:
                 commit=level,
             )
             self._expect_fits(spec)
-            step = Step(spec, function)
+            key: object = limit
+            if key is not None and not (isinstance(key, str) and key.strip()):
+                raise ValueError(f"step {step_name!r}: limit must be the key of a limit, not {limit!r}")
+            step = Step(spec, function, limit)
             self.steps.append(step)
             return step
 

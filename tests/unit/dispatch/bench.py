@@ -112,6 +112,8 @@ class Bench:
     meter: Any = None
     others: Any = None
     attendant: Any = None
+    limit_record: Any = None
+    limits: Callable[[], Any] = dict
     left: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -142,6 +144,8 @@ class Bench:
             meter=self.meter,
             left=self.others,
             attendant=self.attendant,
+            limit_record=self.limit_record,
+            limits=self.limits,
         )
         number = run or self.queue.begin_run(self.clock.now())
         with anyio.fail_after(20):

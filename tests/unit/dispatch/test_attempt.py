@@ -180,3 +180,19 @@ def test_a_worker_that_is_launched_unasked_has_its_limit(attempt: Attempt) -> No
     """Only what was waited is forgiven."""
     attempt.launch(40.0)
     assert attempt.overdue_at() == (70.0, "no progress in start")
+
+
+def test_no_time_passes_while_it_waits_for_others(attempt: Attempt) -> None:
+    """For several at once until the last of them; what was under way has its own limit again, and all of it."""
+    take(attempt, messages.StepStarted(step="b", try_=1, limit=50), 10.0)
+    attempt.pause(1, 20.0)
+    attempt.pause(2, 25.0)
+    attempt.go_on(1, 30.0)
+    assert attempt.overdue_at()[0] == float("inf")
+    assert attempt.idle(40.0) == 20.0
+    attempt.go_on(2, 60.0)
+    attempt.go_on(3, 60.0)
+    assert attempt.idle(90.0) == 40.0
+    assert attempt.overdue_at() == (110.0, "no progress in b")
+    take(attempt, messages.StepStarted(step="c", try_=1, limit=500), 70.0)
+    assert attempt.overdue_at() == (140.0, "hard limit of 100 s reached in c")

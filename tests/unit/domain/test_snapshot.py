@@ -8,7 +8,7 @@ import pytest
 
 from core.domain import events as ev
 from core.domain.model import JobState
-from core.domain.snapshot import KEPT_DONE, SAMPLES, Snapshot, eta, fold
+from core.domain.snapshot import KEPT_DONE, SAMPLES, Snapshot, fold
 
 
 def of(job: str = "a", attempt: int = 1) -> dict:
@@ -79,6 +79,45 @@ def test_the_latest_batch_is_known():
     """Its number, from the event that begins it."""
     batch = ev.BatchStarted(at=101.0, batch=3, jobs=("a",), profiles=("a",))
     assert after(started(), batch).batch == 3
+
+
+def test_how_many_batches_there_will_be_follows_from_what_is_left():
+    """Ten jobs in batches of four: the first is under way, two are to come; without batches there are none."""
+    batch = ev.BatchStarted(at=101.0, batch=1, jobs=tuple("abcd"), profiles=tuple("abcd"))
+    run = after(started(10), batch, *(changed("prepared", job=job) for job in "abcd"))
+    assert (run.batch_size, run.queued, run.batches) == (4, 6, 3)
+    last = ev.BatchStarted(at=102.0, batch=2, jobs=("e",), profiles=("e",))
+    assert after(last, start=run).batch_size == 4
+    assert after(started(10)).batches == 0
+
+
+def test_why_nothing_starts_is_known_until_it_is_over():
+    """Several reasons may hold at once, each counts once, and none outlasts the run; so does the number of slots."""
+    memory, paused = ev.StartsHeld(at=1.0, reason="memory"), ev.StartsHeld(at=1.0, reason="paused")
+    run = after(started(), memory, paused, memory, ev.LimitChanged(at=1.0, max_concurrent=7, reason="asked"))
+    assert (run.held, run.max_concurrent) == (("paused", "memory"), 7)
+    run = after(ev.StartsResumed(at=2.0, reason="paused", seconds=1.0), start=run)
+    assert run.held == ("memory",)
+    assert after(ev.RunEnded(at=3.0, run=1, exit_code=0, counts={}, seconds=2.0), start=run).held == ()
+
+
+def test_a_job_whose_browser_waits_for_a_person_is_parked_until_it_goes_on():
+    """It holds no slot, says what it asks for, and what it asked is forgotten once it is told."""
+    parked = ev.AttemptParked(at=103.0, step="log in", why="a code", code="needs_code", asks=("code",), **of())
+    run = after(started(3), go(), launched(), go("b"), parked)
+    view = run.running["a"]
+    assert (view.state, view.reason, view.code, view.asks) == (JobState.PARKED, "a code", "needs_code", ("code",))
+    assert (run.parked, run.queued, run.under_way(JobState.PARKED), run.under_way(JobState.PREPARED)) == (1, 1, 1, 1)
+    again = after(ev.AttemptResumed(at=104.0, step="log in", **of()), start=run).running["a"]
+    assert (again.state, again.reason, again.code, again.asks) == (JobState.RUNNING, "", "", ())
+    run = after(ended("needs_person", reason="a code"), changed("parked", reason="a code"), start=run)
+    assert (run.parked, run.others["a"].asks, run.errors) == (1, (), 0)
+
+
+def test_attempts_that_failed_are_counted():
+    """In whatever way; being stopped, a busy profile and a wait for a person are no failures."""
+    run = after(started(9), *(ended(outcome) for outcome in ("failed", "crashed", "timed_out", "interrupted", "busy")))
+    assert run.errors == 3
 
 
 def test_steps_that_were_seen_go_before_those_that_are_on_record():
@@ -227,67 +266,3 @@ def test_a_new_run_starts_anew_and_keeps_what_durations_were_learnt():
     run = after(started(1), go(), committed("s"), ended("done"), changed("failed"), started(5))
     assert (run.total, run.launched, run.others, run.finished) == (5, 0, {}, 0)
     assert (run.step_seconds, run.job_seconds) == ({"s": (4.0,)}, (8.0,))
-
-
-# --- ETA -------------------------------------------------------------------------------------------------------------
-
-
-def test_nothing_is_known_at_first():
-    """No number is better than a wrong one."""
-    assert eta(Snapshot(), 0.0) is None
-    assert eta(after(started(3)), 100.0) is None
-    assert eta(after(started(3), go(), planned("x")), 101.0) is None
-
-
-def test_nothing_left_takes_no_time():
-    """Also when the rest is parked."""
-    assert eta(after(started(0)), 100.0) == 0.0
-    assert eta(after(started(1), changed("parked")), 100.0) == 0.0
-
-
-def test_steps_that_are_known_speak_for_those_that_are_not():
-    """Two slots, three jobs of two steps: 4 s known for one of them."""
-    run = after(started(3), go(), planned("one", "two"), committed("one"), go("b"), planned("one", "two", job="b"))
-    # a has "two" left (4 s, as "one" took), b both (8 s), the third is not started (8 s): 20 s of work for two slots
-    assert eta(run, 105.0) == 10.0
-
-
-def test_the_step_under_way_counts_for_what_is_left_of_it():
-    """And never for less than nothing."""
-    run = after(
-        started(1),
-        go(),
-        planned("one", "two"),
-        committed("one"),
-        ev.StepStarted(at=106.0, step="two", try_=1, **of()),
-    )
-    assert eta(run, 109.0) == 1.0
-    assert eta(run, 200.0) == 0.0
-    assert eta(run, 90.0) == 4.0  # a clock that was set back adds no time
-
-
-def test_whole_jobs_are_the_better_measure_once_one_is_done():
-    """Four jobs of 8 s each behind one slot."""
-    run = after(started(5, slots=1), go(), ended("done"), changed("done"))
-    assert eta(run, 110.0) == 32.0
-
-
-def test_a_job_whose_steps_are_not_known_yet_takes_as_long_as_others():
-    """Less what it has run already."""
-    run = after(started(2, slots=1), go(), ended("done"), changed("done"), go("b", at=110.0))
-    assert eta(run, 113.0) == 5.0
-    prepared = after(started(2, slots=1), committed("s"), changed("prepared"))
-    assert eta(prepared, 110.0) == 8.0
-
-
-def test_it_is_never_shorter_than_the_longest_single_job():
-    """Many slots do not make one job quicker."""
-    run = after(started(2, slots=9), go(), planned("one", "two", "three"), go("b"), planned("one", job="b"))
-    run = after(committed("one", job="b"), start=run)
-    assert eta(run, 105.0) == 12.0
-
-
-def test_waiting_jobs_are_work():
-    """They come back."""
-    run = after(started(1, slots=1), go(), committed("s"), ended("failed"), changed("waiting", retry_at=130.0))
-    assert eta(run, 111.0) == 4.0

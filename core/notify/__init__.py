@@ -1,0 +1,1 @@
+"""Telling a person who does not look: by a command of theirs, or a server."""
