@@ -49,6 +49,7 @@ from core.notify.open import make_notifiers
 from core.process.child import LaunchPlan, SubprocessLauncher
 from core.process.command import CommandFeed
 from core.process.describe import FlowInspector
+from core.process.heap import share_one_heap
 from core.process.identity import end_holder
 from core.process.meter import SystemMeter
 from core.process.pump import LogLimits
@@ -278,6 +279,7 @@ def rehearse(options: argparse.Namespace, resolved: settings.Resolved) -> int:
 
 def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
     """Wire everything up and run the queue."""
+    share_one_heap()
     chosen = resolved.settings
     clock = SystemClock()
     retry_failed = classes_to_retry(options, Path.cwd())

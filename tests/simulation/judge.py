@@ -289,7 +289,7 @@ def nobody_waits_for_nothing(lines: Journal) -> Iterator[str]:  # noqa: C901, PL
                 skew, jumped = skew + what["seconds"], at
             case "run_started":
                 up = True
-                away.clear()
+                away = defaultdict(int, disk=away["disk"])
             case "orchestrator_killed" | "orchestrator_ended" | "stop_obeyed":
                 up = False
             case "disk_full":
