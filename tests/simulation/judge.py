@@ -268,7 +268,10 @@ def ends_leave_nothing(lines: Journal) -> Iterator[str]:  # noqa: C901 - one cas
 
 
 def nobody_waits_for_nothing(lines: Journal) -> Iterator[str]:  # noqa: C901, PLR0912 - one case for each line that matters
-    """While a run is up, nothing is held, the disk is there and nobody works, no job is due for long."""
+    """While a run is up, nothing is held, the disk is there and nobody works, no job is due for long; of one whose end may be
+    untold nobody knows.
+    """
+    lost = untold(lines)
     due: dict[str, float] = {}
     living: set[int] = set()
     away: defaultdict[str, int] = defaultdict(int)
@@ -284,7 +287,7 @@ def nobody_waits_for_nothing(lines: Journal) -> Iterator[str]:  # noqa: C901, PL
             return
         match kind:
             case "queue":
-                due = {name: float("-inf") for name, _ in what["jobs"]}
+                due = {name: float("-inf") for name, _ in what["jobs"] if not lost[name]}
             case "clock":
                 skew, jumped = skew + what["seconds"], at
             case "run_started":
@@ -304,7 +307,7 @@ def nobody_waits_for_nothing(lines: Journal) -> Iterator[str]:  # noqa: C901, PL
                 living.add(what["pid"])
             case "worker_gone":
                 living.discard(what["pid"])
-            case "job_changed" if what["state"] in ("queued", "waiting"):
+            case "job_changed" if what["state"] in ("queued", "waiting") and not lost[job]:
                 due[job] = what["retry_at"] or float("-inf")
             case "job_changed" | "cancelled_by_hand":
                 due.pop(job, None)
