@@ -29,6 +29,7 @@ from core.cli.printing import print_json, say
 from core.cli.run_arguments import attempts_asked, classes_to_retry, parse
 from core.cli.run_outputs import console_of, job_log_of, outputs_asked, reports_of
 from core.clock import SystemClock
+from core.console.wording import moment
 from core.control.socket import ControlSocket
 from core.dispatch.attempt import AttemptLimits
 from core.dispatch.dispatcher import Dispatcher
@@ -341,7 +342,11 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
             limits=follow_limits(chosen, feed, intake, record),
         )
         dispatcher = Dispatcher(ports, dispatch_settings(chosen, watch=options.watch), Stop())
-        return anyio.run(dispatcher.run, number)
+        code = anyio.run(dispatcher.run, number)
+        again_at = None if options.watch else queue.outlook().again_at
+    if again_at is not None:
+        _say(f"due again at {moment(again_at)}: the first run after that does it; --watch stays for it")
+    return code
 
 
 def _say(text: object) -> None:

@@ -18,9 +18,10 @@ from core.state.orchestrator_lock import OrchestratorLock
 from core.state.sessions import FileSessionStore
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from core.domain.failure import Code
+    from core.domain.limits import Limit
     from core.domain.rehearsal import Start
     from core.queue.feed import Feed
     from core.queue.port import JobQueue, Reconciled
@@ -72,7 +73,7 @@ def plan_run(chosen: Settings, queue_file: Path | None, feed: Feed | None, ask: 
         source=None if feed is None else feed.name,
         holder=None if holder is None else str(holder),
         feed=changes,
-        limits=_limits(chosen),
+        limits=_limits(chosen, {} if feed is None else feed.limits),
         states=states,
         in_hand=[job.spec.id for job in found.in_hand],
         starts=_starts(found.starts, chosen),
@@ -96,7 +97,7 @@ def _end_leftovers(queue: JobQueue, now: float) -> None:
         queue.finish(attempt.nonce, decision, now=now, seconds=0.0, outcome="interrupted")
 
 
-def _limits(chosen: Settings) -> shown.ShownLimits:
+def _limits(chosen: Settings, keys: Mapping[str, Limit]) -> shown.ShownLimits:
     return shown.ShownLimits(
         max_concurrent=chosen.slots,
         batch_size=chosen.batch_size,
@@ -105,7 +106,14 @@ def _limits(chosen: Settings) -> shown.ShownLimits:
         max_attempts=chosen.retry.max_attempts,
         progress_timeout=chosen.progress_timeout,
         timeout=chosen.timeout,
+        halt=chosen.halt,
+        keys={key: _words(limit) for key, limit in keys.items()},
     )
+
+
+def _words(limit: Limit) -> str:
+    rate = [] if limit.rate is None else [str(limit.rate)]
+    return ", ".join(rate if limit.concurrency is None else [*rate, f"{limit.concurrency} at a time"])
 
 
 def _starts(starts: tuple[Start, ...], chosen: Settings) -> list[shown.ShownStart]:

@@ -30,7 +30,9 @@ class ShownLimits(msgspec.Struct, frozen=True, kw_only=True):
         launch_interval: between two starts of a browser.
         max_attempts: failing attempts that a job may have, if it does not say itself.
         progress_timeout: after which an attempt without progress is stopped.
-        timeout: hard limit of one attempt.
+        timeout: hard limit of one attempt; a percentage is one of the usual time.
+        halt: the rule by which the run ends early; null for none.
+        keys: what the feed limits by key, as `5/min` and `2 at a time`; empty for a run without one.
     """
 
     max_concurrent: int
@@ -40,6 +42,8 @@ class ShownLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int
     progress_timeout: float
     timeout: float | str
+    halt: str | None
+    keys: dict[str, str]
 
 
 class ShownStart(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +140,9 @@ def _limits(limits: ShownLimits) -> list[str]:
     parts.append(f"stopped after {limits.progress_timeout:g} s without progress")
     hard = limits.timeout if isinstance(limits.timeout, str) else f"{limits.timeout:g} s"
     parts.append(f"after {hard}{' of the usual time' if hard is limits.timeout else ''} in any case")
+    if limits.halt is not None:
+        parts.append(f"halt {limits.halt}")
+    parts += [f"{key}: {limit}" for key, limit in limits.keys.items()]
     return _wrapped("limits: ", parts)
 
 

@@ -71,7 +71,8 @@ def read_history(settings: Settings, job_id: str, named: str | None = None) -> H
         problems = [f"{log} cannot be read: {exc.strerror}."]
     proxy = kept.job.spec.proxy
     password = proxy_password(proxy) if proxy is not None else None
-    return History(kept.job, attempts, events, problems, Redactor([password] if password else []).text)
+    mask = Redactor([password] if password else []).text
+    return History(kept.job, attempts, events, problems, mask, kept.waits_for)
 
 
 def _lines(told: Explanation) -> Iterator[str]:

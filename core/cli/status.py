@@ -8,7 +8,7 @@ from core.cli.command import add_command
 from core.cli.desk import nothing_yet, queue_of
 from core.cli.printing import columns, print_json, say
 from core.clock import SystemClock
-from core.console.wording import duration, said
+from core.console.wording import duration, moment, said
 from core.domain.outcome import ExitCode
 from core.upkeep.status import read_status
 
@@ -49,6 +49,10 @@ def _lines(status: Status) -> list[str]:
         f"queue         {said(status.jobs) or 'no jobs'}",
         f"last run      {_run(status.last_run, runs=status.orchestrator is not None)}",
     ]
+    if status.held:
+        lines.append(f"waits         {status.held} for other jobs (ostler queue list --state queued)")
+    if status.again_at is not None:
+        lines.append(f"again         next at {moment(status.again_at)}")
     if status.codes:
         named = ", ".join(f"{number} {code}" for code, number in status.codes.items())
         lines.insert(2, f"trouble       {named} (ostler explain JOB)")

@@ -78,10 +78,11 @@ UPDATE jobs SET due_at = next_due(coalesce(anchor, :now), every, :now) WHERE tur
 SELECT id, profile_id FROM jobs WHERE turn = 4 AND due_at <= :now ORDER BY due_at, seq;
 
 -- name: begin_again
+-- `+`: by time, since very many may be in that state
 UPDATE jobs SET state = :after, anchor = due_at, due_at = NULL, reason = '', code = '', codes = '{}', turn = 1,
     generation = generation + 1, attempts = 0, failures = 0, crash_streak = 0, busy = 0,
     steps_done = 0, steps_total = 0, run_seconds = 0, updated_at = :now
-WHERE turn = 4 AND due_at <= :now AND state = :before;
+WHERE turn = 4 AND due_at <= :now AND +state = :before;
 
 -- name: has_later
 SELECT EXISTS (SELECT 1 FROM afters WHERE parent = :id);

@@ -12,7 +12,7 @@ from core.domain.model import TERMINAL, AttemptRecord, Claim, JobRecord, JobStat
 from core.domain.schedule import RECURRING, next_due
 from core.errors import BadInput, Fenced, IllegalTransition, Problem, UnknownJob
 from core.queue.following import CANCELLABLE, CLAIMED, GONE, PENDING, RELEASED, Action, fate, is_same, renewed
-from core.queue.port import PastAttempt, Readiness, Reconciled, Recurred
+from core.queue.port import Outlook, PastAttempt, Readiness, Reconciled, Recurred
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -163,9 +163,15 @@ class MemoryQueue:
                 again = JobRecord(spec=job.spec, state=state, generation=job.generation + 1, updated_at=now)
                 self._store.jobs[job.spec.id] = again
                 begun.append((due_at, again))
-        times = [job.due_at for job in self.jobs(RECURRING) if self._store.recurs(job) and job.due_at is not None]
         ordered = sorted(begun, key=lambda one: one[0])
-        return Recurred(jobs=tuple(job for _, job in ordered), next_due=min(times, default=None))
+        return Recurred(jobs=tuple(job for _, job in ordered), next_due=self.outlook().again_at)
+
+    def outlook(self) -> Outlook:
+        """See ``JobQueue``."""
+        times = [job.due_at for job in self.jobs(RECURRING) if self._store.recurs(job) and job.due_at is not None]
+        return Outlook(
+            held=sum(map(bool, map(self._store.waits_for, self.jobs(PENDING)))), again_at=min(times, default=None)
+        )
 
     def claim(self, now: float, nonce: str) -> Claim | None:
         """See ``JobQueue``."""

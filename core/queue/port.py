@@ -63,6 +63,18 @@ class Recurred(msgspec.Struct, frozen=True, kw_only=True):
     next_due: float | None = None
 
 
+class Outlook(msgspec.Struct, frozen=True, kw_only=True):
+    """What is left to come, beside what could start.
+
+    Attributes:
+        held: how many jobs wait for others that are not done.
+        again_at: epoch seconds at which the next of those that run again and again is due, and may have been; None for none.
+    """
+
+    held: int = 0
+    again_at: float | None = None
+
+
 class JobQueue(Protocol):
     """The durable queue and run registry.
 
@@ -124,6 +136,10 @@ class JobQueue(Protocol):
 
         A time that a clock which was put back has moved out of reach is brought near again.
         """
+        ...
+
+    def outlook(self) -> Outlook:
+        """Say what is left to come."""
         ...
 
     def claim(self, now: float, nonce: str) -> Claim | None:

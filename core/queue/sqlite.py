@@ -6,18 +6,19 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from core.domain.lifecycle import JOB, JobEvent, advance
 from core.domain.model import TERMINAL, AttemptRecord, Claim, JobState
-from core.errors import BadInput, Fenced, IllegalTransition, Problem, UnknownJob
+from core.errors import BadInput, Fenced, IllegalTransition, Problem
 from core.queue import lines
 from core.queue.database import Database
 from core.queue.following import renewed
-from core.queue.port import Readiness, Reconciled, Recurred
+from core.queue.port import Outlook, Readiness, Reconciled, Recurred
 from core.queue.reconciling import Reading, follow, load
+from core.queue.records import job_in, open_attempt_in, outlook_in
 from core.queue.rows import ANEW, ATTEMPT_COLUMNS, JOB_COLUMNS, attempt_of, job_of, known_ids
 
 if TYPE_CHECKING:
@@ -148,9 +149,14 @@ class SqliteQueue:
             return Recurred(next_due=due)
         with self._writing() as connection:
             begun = lines.begin_again(connection, now, self._scope)
-            jobs = tuple(_job(connection, job_id) for job_id in begun)
+            jobs = tuple(job_in(connection, job_id) for job_id in begun)
             due = connection.execute("SELECT min(due_at) FROM jobs WHERE turn = 4").fetchone()[0]
         return Recurred(jobs=jobs, next_due=due)
+
+    def outlook(self) -> Outlook:
+        """See ``JobQueue``."""
+        with self._database.reading() as connection:
+            return outlook_in(connection, self._scope)
 
     def claim(self, now: float, nonce: str) -> Claim | None:
         """See ``JobQueue``."""
@@ -189,14 +195,14 @@ class SqliteQueue:
     def record_process(self, nonce: str, stamp: ProcessStamp) -> None:
         """See ``JobQueue``."""
         with self._writing() as connection:
-            _open_attempt(connection, nonce, "spawned")
+            open_attempt_in(connection, nonce, "spawned")
             process = msgspec.json.encode(stamp).decode()
             connection.execute("UPDATE attempts SET process = ? WHERE nonce = ?", (process, nonce))
 
     def record_go(self, nonce: str, *, fence: int, user_data_dir: str | None, now: float) -> None:
         """See ``JobQueue``."""
         with self._writing() as connection:
-            attempt = _open_attempt(connection, nonce, "told to go")
+            attempt = open_attempt_in(connection, nonce, "told to go")
             if attempt.fence is not None:
                 raise IllegalTransition("attempt", "told to go", "told to go")
             connection.execute(
@@ -209,14 +215,14 @@ class SqliteQueue:
     def record_launch(self, nonce: str, *, now: float) -> None:
         """See ``JobQueue``."""
         with self._writing() as connection:
-            job = _job(connection, _open_attempt(connection, nonce, JobEvent.STARTED).job_id)
+            job = job_in(connection, open_attempt_in(connection, nonce, JobEvent.STARTED).job_id)
             state = advance(JOB, job.state, JobEvent.STARTED)
             connection.execute("UPDATE jobs SET state = ?, updated_at = ? WHERE id = ?", (state, now, job.spec.id))
 
     def record_waiting(self, nonce: str, *, why: str) -> None:
         """See ``JobQueue``."""
         with self._writing() as connection:
-            attempt = _open_attempt(connection, nonce, "parked")
+            attempt = open_attempt_in(connection, nonce, "parked")
             connection.execute("UPDATE jobs SET reason = ? WHERE id = ?", (why, attempt.job_id))
 
     def record_steps(self, nonce: str, *, done: int, total: int) -> None:
@@ -231,8 +237,8 @@ class SqliteQueue:
     def finish(self, nonce: str, decision: Decision, *, now: float, seconds: float, outcome: str) -> JobRecord:
         """See ``JobQueue``."""
         with self._writing() as connection:
-            attempt = _open_attempt(connection, nonce, decision.event)
-            job = _job(connection, attempt.job_id)
+            attempt = open_attempt_in(connection, nonce, decision.event)
+            job = job_in(connection, attempt.job_id)
             state = advance(JOB, job.state, decision.event)
             waits = [at for at in (decision.retry_at, job.spec.not_before) if at is not None]
             due_at = max(waits, default=None) if state in {JobState.QUEUED, JobState.WAITING} else None
@@ -264,7 +270,7 @@ class SqliteQueue:
                 },
             )
             lines.settle(connection, job.spec.id, job.spec.profile_id, state, now=now, scope=self._scope)
-            return _job(connection, job.spec.id)
+            return job_in(connection, job.spec.id)
 
     def open_attempts(self) -> list[AttemptRecord]:
         """See ``JobQueue``."""
@@ -277,7 +283,7 @@ class SqliteQueue:
     def job(self, job_id: str) -> JobRecord:
         """See ``JobQueue``."""
         with self._database.reading() as connection:
-            return _job(connection, job_id)
+            return job_in(connection, job_id)
 
     def known(self, job_ids: Collection[str]) -> set[str]:
         """See ``JobQueue``."""
@@ -374,27 +380,3 @@ class SqliteQueue:
             if synchronous != "FULL":
                 with self._database.reading() as connection:
                     connection.execute("PRAGMA synchronous = FULL")
-
-
-def _job(connection: sqlite3.Connection, job_id: str) -> JobRecord:
-    row = connection.execute(f"SELECT {JOB_COLUMNS} FROM jobs WHERE id = ?", (job_id,)).fetchone()
-    if row is None:
-        raise UnknownJob(job_id)
-    return job_of(row)
-
-
-def _open_attempt(connection: sqlite3.Connection, nonce: str, event: str) -> AttemptRecord:
-    """Return an attempt that has not ended.
-
-    Raises:
-        UnknownJob: there is no such attempt.
-        IllegalTransition: its end is recorded.
-    """
-    row: Any = connection.execute(
-        f"SELECT {ATTEMPT_COLUMNS}, ended_at FROM attempts WHERE nonce = ?", (nonce,)
-    ).fetchone()
-    if row is None:
-        raise UnknownJob(nonce)
-    if row[-1] is not None:
-        raise IllegalTransition("attempt", "ended", event)
-    return attempt_of(row[:-1])

@@ -18,6 +18,7 @@ from core.domain.model import TERMINAL, Counters, JobState
 from core.domain.outcome import ended
 from core.domain.policy import ClassifiedError, Cost, classified
 from core.domain.retry import decide
+from core.domain.schedule import waits_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -107,6 +108,7 @@ class History(NamedTuple):
         events: of the job, the oldest first.
         problems: what could not be read, in sentences.
         mask: takes out what no one may see.
+        waits_for: jobs that it waits for, as they stand.
     """
 
     job: JobRecord
@@ -114,9 +116,11 @@ class History(NamedTuple):
     events: Sequence[Event]
     problems: Sequence[str]
     mask: Callable[[str], str]
+    waits_for: Sequence[tuple[str, JobState]] = ()
 
 
 _MINUTE = 60.0
+_THEY = {False: "that one is", True: "all of them are"}
 _ASK_AGAIN = frozenset({JobState.FAILED, JobState.QUARANTINED})
 
 
@@ -145,8 +149,8 @@ def explain(history: History, policy: RetryPolicy, now: float, *, runs: bool) ->
         error=error,
         attempts=tuple(attempts),
         earlier=len(history.attempts) - len(of_now),
-        next=_next(job, now, runs=runs),
-        next_at=job.due_at if job.state in {JobState.WAITING, JobState.QUEUED} else None,
+        next=_next(history, now, runs=runs),
+        next_at=job.due_at,
         do=_do(job, last, error, runs=runs),
         missing=(*history.problems, *_missing(of_now, attempts)),
     )
@@ -338,7 +342,10 @@ def _says(history: History, attempts: Sequence[ToldAttempt], now: float, *, runs
             return f"{name} was cancelled{why}."
 
 
-def _next(job: JobRecord, now: float, *, runs: bool) -> str:
+def _next(history: History, now: float, *, runs: bool) -> str:
+    job = history.job
+    if history.waits_for:
+        return f"It {waits_text(history.waits_for)}, and starts once {_THEY[len(history.waits_for) > 1]} done."
     match job.state:
         case JobState.WAITING | JobState.QUEUED:
             when = "as soon as it has a slot"
@@ -357,6 +364,8 @@ def _next(job: JobRecord, now: float, *, runs: bool) -> str:
             )
         case JobState.PARKED:
             return "It is queued again by the next start of the orchestrator, and begins with the same step."
+        case _ if job.due_at is not None:
+            return f"It is run again at {moment(job.due_at)}, by a run with --watch, or by the first one that starts after that."
         case _:
             return "Nothing, by itself."
 

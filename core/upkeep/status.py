@@ -11,6 +11,7 @@ from core.domain import events as ev
 from core.domain.model import Holder, JobState
 from core.events.recent import newest_first
 from core.process.identity import is_alive
+from core.queue.port import Outlook
 from core.queue.sqlite import SqliteQueue
 from core.state.orchestrator_lock import OrchestratorLock
 
@@ -78,6 +79,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         jobs: how many jobs are in each state; states without jobs are left out.
         codes: how many jobs have a latest attempt that ended by each code of docs/failures.md, the most frequent first.
         last_run: null before the first one.
+        held: how many jobs wait for others that are not done.
+        again_at: when the next of those that run again and again is due, epoch seconds; null for none.
         problems: what could not be looked at, and why; what it would have said is missing.
     """
 
@@ -89,6 +92,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     running: tuple[Running, ...]
     last_run: LastRun | None
     problems: tuple[str, ...] = ()
+    held: int = 0
+    again_at: float | None = None
 
 
 def read_status(settings: Settings, clock: Clock) -> Status:
@@ -104,6 +109,7 @@ def read_status(settings: Settings, clock: Clock) -> Status:
     attempts: list[AttemptRecord] = []
     steps: dict[str, tuple[int, int]] = {}
     begun: tuple[int, float] | None = None
+    outlook = Outlook()
     if path.exists():
         queue = SqliteQueue(path, read_only=True)
         try:
@@ -111,6 +117,7 @@ def read_status(settings: Settings, clock: Clock) -> Status:
             codes = dict(queue.codes())
             attempts = queue.open_attempts()
             begun = queue.latest_run()
+            outlook = queue.outlook()
             for attempt in attempts:
                 job = queue.job(attempt.job_id)
                 steps[attempt.nonce] = (job.steps_done, job.steps_total)
@@ -138,6 +145,8 @@ def read_status(settings: Settings, clock: Clock) -> Status:
         ),
         last_run=last_run,
         problems=problems,
+        held=outlook.held,
+        again_at=outlook.again_at,
     )
 
 

@@ -25,6 +25,7 @@ ALL_PAGES = [
     "docs/integrity.md",
     "docs/launch-configuration.md",
     "docs/profiles.md",
+    "docs/schedule.md",
     "docs/tutorial.md",
 ]
 OTHER_CODES = {"ostler status --check": 1}

@@ -12,7 +12,7 @@ from core.domain.model import Counters, JobSpec, JobState, ProcessStamp
 from core.domain.retry import Decision
 from core.errors import BadInput, Fenced, IllegalTransition, UnknownJob
 from core.queue.memory import MemoryQueue, MemoryStore
-from core.queue.port import Readiness, Reconciled, Recurred
+from core.queue.port import Outlook, Readiness, Reconciled, Recurred
 from core.queue.sqlite import SqliteQueue
 
 if TYPE_CHECKING:
@@ -735,3 +735,43 @@ def test_many_that_recur(queue):
         done(queue, name, f"nonce-{NOW}-{number}")
     assert len(queue.recur(NOW + 60).jobs) == 150
     assert queue.readiness(NOW + 60, 999).ready == 150
+
+
+def test_outlook(queue):
+    """How many are held, by others or by what is not due, and when the first of those that recur is due."""
+    assert queue.outlook() == Outlook()
+    fill(
+        queue,
+        job("a", every=60.0),
+        job("b", after=("a",)),
+        job("c", every=30.0, not_before=NOW + 5),
+        job("d", after=("b", "a")),
+    )
+    assert queue.outlook() == Outlook(held=2)
+    end(queue, "a", JobEvent.COMPLETED)
+    assert queue.outlook() == Outlook(held=1, again_at=NOW + 60)
+    end(queue, "b", JobEvent.GIVEN_UP)
+    end(queue, "c", JobEvent.COMPLETED, now=NOW + 10)
+    assert queue.outlook() == Outlook(held=1, again_at=NOW + 40)
+    queue.begin_run(NOW, feed="another")
+    assert queue.outlook() == Outlook()
+
+
+def test_a_schedule_outlives_its_run(connect):
+    """It is in the file: another run, after whatever happened to this one, goes on with it."""
+    queue = connect()
+    queue.begin_run(NOW)
+    fill(queue, job("a", every=60.0), job("b", after=("a",), not_before=NOW + 70))
+    end(queue, "a", JobEvent.COMPLETED, now=NOW + 10)
+    other = connect()
+    other.begin_run(NOW + 65)
+    assert other.outlook() == Outlook(held=0, again_at=NOW + 70)
+    assert [one.spec.id for one in other.recur(NOW + 75).jobs] == ["a"]
+    assert other.claim(NOW + 76, "n") is not None
+    third = connect()
+    third.begin_run(NOW + 80)
+    decision = Decision(event=JobEvent.INTERRUPTED, counters=Counters())
+    third.finish("n", decision, now=NOW + 81, seconds=1, outcome="interrupted")
+    end(third, "a", JobEvent.COMPLETED, now=NOW + 82)
+    assert third.job("a").due_at == NOW + 130
+    assert claimed(third, NOW + 83) == ["b"]

@@ -170,6 +170,19 @@ def test_what_people_read(fleet: Fleet) -> None:
     assert max(map(len, lines)) <= 80
 
 
+def test_the_limits_in_force(fleet: Fleet) -> None:
+    """Those of the command line, of the settings, and by key of the queue; what is usual is said as such."""
+    queue = fleet.write_queue(["a"])
+    text = json.loads(queue.read_text("utf-8"))
+    queue.write_text(json.dumps({**text, "limits": {"shop.example": {"rate": "5/min", "concurrency": 2}, "b": "1/s"}}))
+    said = dry(fleet, queue, "--timeout", "300%", "--halt", "soon,fail=3", "--max-concurrent", 7)
+    assert said.returncode == 0, said.stderr
+    limits = " ".join(said.stdout.partition("limits: ")[2].partition("would start")[0].split())
+    assert limits.startswith("7 at a time, ")
+    assert "after 300% of the usual time in any case, halt soon,fail=3, shop.example: 5/min, 2 at a time" in limits
+    assert limits.endswith("b: 1/s")
+
+
 def test_what_is_asked_for_again(fleet: Fleet) -> None:
     """``--again`` starts all that ended, and what waited for it."""
     path = filled(fleet, *ended(), job("waits", after=("failed",)))

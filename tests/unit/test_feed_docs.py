@@ -1,4 +1,4 @@
-"""The example of docs/feeds.md is what is said of such a queue."""
+"""The examples of docs/feeds.md and docs/schedule.md are what is said of such queues."""
 
 from __future__ import annotations
 
@@ -23,3 +23,14 @@ def test_the_wrong_queue_of_the_docs_is_refused_as_they_say(tmp_path: Path) -> N
     with pytest.raises(BadInput) as caught:
         read_feed("queue.json", stdin=io.BytesIO(), cwd=tmp_path, defaults=FeedDefaults(flag_flow="hello.py"))
     assert f"{caught.value}\n" == said
+
+
+def test_the_scheduled_queue_of_the_docs_is_a_queue(tmp_path: Path) -> None:
+    """With all that the page explains."""
+    text = DOCS.with_name("schedule.md").read_text("utf-8").partition("<!-- scheduled queue -->")[2]
+    (tmp_path / "queue.json").write_text(re.findall(r"```\n(.*?)```", text, re.DOTALL)[0], "utf-8")
+    (tmp_path / "hello.py").touch()
+    feed = read_feed("queue.json", stdin=io.BytesIO(), cwd=tmp_path, defaults=FeedDefaults(flag_flow="hello.py"))
+    jobs = {spec.id: spec for spec in feed}
+    assert (jobs["report"].after, jobs["watcher"].every, jobs["anna"].priority) == (("anna", "bert"), 900.0, 5)
+    assert jobs["bert"].not_before is not None

@@ -52,7 +52,7 @@ def story(record: JobRecord, attempts: list[PastAttempt], events: list[Any] | No
     """Explain; unless events are given, the log has all of each attempt."""
     if events is None:
         events = [event for one in attempts for event in told(one.number)]
-    history = History(record, attempts, events, how.get("problems", ()), how.get("mask", str))
+    history = History(record, attempts, events, how.get("problems", ()), how.get("mask", str), how.get("waits_for", ()))
     return explain(history, how.get("policy", POLICY), NOW, runs=how.get("runs", True))
 
 
@@ -79,6 +79,22 @@ def test_a_job_that_failed_for_good():
         found.do == f"{FAILURES[Code.SITE_DOWN].do} Evidence: artifacts/anna/4/pay.html … Then: ostler queue retry j1"
     )
     assert (found.missing, found.earlier, found.next_at) == ((), 0, None)
+
+
+def test_a_job_that_waits_for_others():
+    """Which, how they stand, and what sets it free; also one that is not due."""
+    waits = [("a", JobState.FAILED)]
+    found = story(job(JobState.QUEUED), [], waits_for=waits)
+    assert found.next == "It waits for a (failed), and starts once that one is done."
+    found = story(job(JobState.QUEUED, due_at=NOW + 9), [], waits_for=[*waits, ("b", JobState.QUEUED)], runs=False)
+    assert found.next == "It waits for a (failed), b (queued), and starts once all of them are done."
+
+
+def test_a_job_that_is_run_again():
+    """When, and by whom."""
+    found = story(job(JobState.DONE, due_at=NOW + 95), [])
+    assert found.next.startswith("It is run again at 1970-01-01 02:48:15Z, by a run with --watch, or by the first")
+    assert found.next_at == NOW + 95
 
 
 def test_a_job_that_was_set_aside():
