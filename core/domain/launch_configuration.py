@@ -67,7 +67,7 @@ class ErrorHandling(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     retry_delay: Annotated[Pause | None, says("before the first retry; doubles: `retry_delay`")] = None
     cleanup_on_failure: Annotated[bool, says("`cleanup_on_failure` of a launch that does not say")] = True
-    continue_on_error: Annotated[bool, says("whether the others go on after a failure; only true is possible")] = True
+    continue_on_error: Annotated[bool, says("whether more jobs are started after one failed for good")] = True
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,7 +131,7 @@ class LaunchConfiguration(msgspec.Struct, frozen=True, kw_only=True):
 class Setting(NamedTuple):
     """A value of the engine's, and the field that it comes from."""
 
-    value: int | float | bool
+    value: int | float | bool | str
     field: str
 
 
@@ -194,7 +194,7 @@ def engine_settings(launch: LaunchConfiguration) -> dict[str, Setting]:
     return found
 
 
-def _of_system(launch: LaunchConfiguration) -> list[tuple[str, str, int | float | None]]:
+def _of_system(launch: LaunchConfiguration) -> list[tuple[str, str, int | float | str | None]]:
     limits, errors, resources = launch.system.timeouts, launch.system.error_handling, launch.system.resources
     both = [limit for limit in (limits.browser_launch, limits.cdp_connection) if limit is not None]
     retries = errors.retry_attempts if launch.retry_failed_profiles else None
@@ -203,6 +203,7 @@ def _of_system(launch: LaunchConfiguration) -> list[tuple[str, str, int | float 
         ("browser_timeout", "timeouts.browser_launch", sum(both) / 1000 if both else None),
         ("action_timeout", "timeouts.operation_timeout", _seconds(limits.operation_timeout)),
         ("max_attempts", "error_handling.retry_attempts", None if retries is None else retries + 1),
+        ("halt", "error_handling.continue_on_error", None if errors.continue_on_error else "soon,fail=1"),
         ("retry_delay", "error_handling.retry_delay", _seconds(errors.retry_delay)),
         ("memory_reserve_bytes", "resources.memory_threshold", _times(resources.memory_threshold, _MB)),
         ("cpu_threshold", "resources.cpu_threshold", resources.cpu_threshold),

@@ -88,9 +88,6 @@ def _beyond_limits(launch: LaunchConfiguration, values: Mapping[str, Any]) -> It
 
 
 def _not_possible(launch: LaunchConfiguration) -> Iterator[tuple[list[str], Issue]]:
-    if not launch.system.error_handling.continue_on_error:
-        hint = "the failure of one job never ends the others"
-        yield ["system.error_handling.continue_on_error"], error(IssueCode.NOT_SUPPORTED, "", "true", "false", hint)
     interval = launch.system.resources.cleanup_interval
     if interval is not None:
         hint = "attempts clean up as they end, and each start what was left; `ostler gc` removes what is old"

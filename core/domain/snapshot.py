@@ -93,6 +93,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         errors: attempts that failed, in whatever way.
         batch: number of the latest batch; 0 where jobs start one by one.
         batch_size: of the largest so far.
+        batch_claimed: jobs of the latest batch that nothing was heard of yet: they count as queued.
         held: reasons for which nothing is started.
         orphans: attempts of earlier runs that were stopped.
         step_seconds: latest durations by step name, of steps whose body ran.
@@ -120,6 +121,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     errors: int = 0
     batch: int = 0
     batch_size: int = 0
+    batch_claimed: frozenset[str] = frozenset()
     held: tuple[str, ...] = ()
     orphans: int = 0
     step_seconds: Mapping[str, tuple[float, ...]] = msgspec.field(default_factory=dict)
@@ -157,7 +159,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def batches(self) -> int:
         """How many batches there will have been, if none is smaller than the largest so far."""
-        return self.batch + -(-(self.queued + self.waiting) // max(self.batch_size, 1)) if self.batch else 0
+        later = max(self.queued + self.waiting - len(self.batch_claimed), 0)
+        return self.batch + -(-later // max(self.batch_size, 1)) if self.batch else 0
 
     def under_way(self, state: JobState) -> int:
         """How many jobs that a worker has in hand are prepared, running, or parked with their browser."""
@@ -196,7 +199,8 @@ def fold(snapshot: Snapshot, event: Event) -> Snapshot:  # noqa: C901, PLR0911, 
             launched = msgspec.structs.replace(now, launched=now.launched + 1)
             return _running(launched, event.job, state=JobState.RUNNING)
         case ev.BatchStarted(batch=batch, jobs=jobs):
-            return msgspec.structs.replace(now, batch=batch, batch_size=max(now.batch_size, len(jobs)))
+            size = max(now.batch_size, len(jobs))
+            return msgspec.structs.replace(now, batch=batch, batch_size=size, batch_claimed=frozenset(jobs))
         case ev.PhaseStarted(phase=phase):
             return _running(now, event.job, phase=phase, step="", try_=0, step_started=None)
         case ev.StepsPlanned(done=done, todo=todo):
@@ -279,6 +283,7 @@ def _attempt_started(snapshot: Snapshot, event: ev.AttemptStarted) -> Snapshot:
     return msgspec.structs.replace(
         _without(snapshot, event.job),
         running={**snapshot.running, event.job: view},
+        batch_claimed=snapshot.batch_claimed - {event.job},
     )
 
 
@@ -336,7 +341,7 @@ def _job_changed(snapshot: Snapshot, event: ev.JobChanged) -> Snapshot:
         code=event.code,
         retry_at=event.retry_at,
     )
-    rest = _without(snapshot, event.job)
+    rest = _without(msgspec.structs.replace(snapshot, batch_claimed=snapshot.batch_claimed - {event.job}), event.job)
     if state in TERMINAL:
         ended = {**rest.ended, state: rest.ended.get(state, 0) + 1}
         rest = msgspec.structs.replace(rest, ended=ended, total=max(rest.total, sum(ended.values())))

@@ -489,8 +489,13 @@ ENGINE = (
     ),
     Row(
         "launch configuration",
-        "going on after an error can be turned off, and a clean-up interval set",
-        instead="the failure of one never ends the others, and attempts clean up as they end: both are refused by name",
+        "going on after an error can be turned off",
+        "launch:test_what_the_engine_is_told",
+    ),
+    Row(
+        "launch configuration",
+        "a clean-up interval can be set",
+        instead="attempts clean up as they end, and each start what was left: it is refused by name",
     ),
     Row(
         "validation",

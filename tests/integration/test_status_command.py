@@ -14,6 +14,11 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
+from core.cli import main as cli
+from core.domain.lifecycle import JobEvent
+from core.domain.model import Counters, JobSpec
+from core.domain.retry import Decision
+from core.queue.sqlite import SqliteQueue
 from tests.fleet import BRISK, ROOT, Fleet
 
 if TYPE_CHECKING:
@@ -142,3 +147,36 @@ def test_a_reason_is_no_formula_for_a_spreadsheet(fleet):
 
     assert _cell("=HYPERLINK(1)") == "'=HYPERLINK(1)"
     assert _cell("a\n=b\x1b[0m") == "a =b [0m"
+
+
+def test_what_is_still_to_come_is_said(tmp_path, capsys):
+    """How many jobs wait for others, and when the next of those that run again and again is due."""
+    (tmp_path / "state").mkdir()
+    queue = SqliteQueue(tmp_path / "state" / "queue.db")
+    queue.begin_run(1.0)
+    queue.reconcile(
+        "feed",
+        [
+            JobSpec(id="a", profile_id="a", flow="/f.py", every=60.0),
+            JobSpec(id="b", profile_id="b", flow="/f.py", after=("a", "c")),
+            JobSpec(id="c", profile_id="c", flow="/f.py", not_before=4e9),
+        ],
+        now=1.0,
+    )
+    assert queue.claim(10.0, "n") is not None
+    end = Decision(event=JobEvent.COMPLETED, counters=Counters())
+    queue.finish("n", end, now=20.0, seconds=1, outcome="done")
+    queue.close()
+    here = ["--state-dir", str(tmp_path / "state"), "--log-dir", str(tmp_path)]
+    assert cli.main(["status", *here]) == 0
+    said = capsys.readouterr().out
+    assert "waits         1 for other jobs (ostler queue list --state queued)\n" in said
+    assert "again         next at 1970-01-01 00:01:10Z\n" in said
+    assert cli.main(["status", "--json", *here]) == 0
+    value = json.loads(capsys.readouterr().out)
+    jsonschema.validate(value, json.loads((SCHEMAS / "status.json").read_text("utf-8")))
+    assert (value["held"], value["again_at"]) == (1, 70.0)
+    assert cli.main(["queue", "list", *here]) == 0
+    said = capsys.readouterr().out
+    assert "waits for c (queued)" in said
+    assert "again at 1970-01-01 00:01:10Z" in said

@@ -37,7 +37,7 @@ def test_batches_holds_limits_and_people_have_a_line_each():
     ]
     assert lines_of(events, Snapshot(job_seconds=(60.0, 60.0, 60.0, 90.0))) == [
         "run 1: 10 jobs to do, 2 at a time; about 5 min (5-6)",
-        "batch 1 of ~4: 4 jobs",
+        "batch 1 of ~3: 4 jobs",
         "nothing is started: memory: 3 MB [31m",
         "nothing is started: paused",
         "no longer held after 3 s: paused; still held: memory: 3 MB [31m",

@@ -166,7 +166,6 @@ def test_everything_is_found_in_one_pass():
         ("wrong_type", "batchSize"),
         ("wrong_type", "cleanupOnFailure"),
         ("out_of_range", "system.timeouts.cdpConnection"),
-        ("not_supported", "system.errorHandling.continueOnError"),
     ]
     hints = {issue.field: issue.hint for issue in found.errors if issue.code == "unknown_field"}
     assert hints["batchsize"] == "did you mean batch_size?"
@@ -264,7 +263,7 @@ def test_what_the_engine_is_told():
         "retryFailedProfiles": True, "cleanupOnFailure": False,
         "system": {
             "timeouts": {"profileInitialization": 4000, "browserLaunch": 9000, "cdpConnection": 1000, "operationTimeout": 5000},
-            "errorHandling": {"retryAttempts": 4, "retryDelay": 500},
+            "errorHandling": {"retryAttempts": 4, "retryDelay": 500, "continueOnError": False},
             "resources": {"memoryThreshold": 2, "cpuThreshold": 0.5, "maxIdleTime": 60_000},
         },
     }).sanitized_data  # fmt: skip
@@ -272,7 +271,7 @@ def test_what_the_engine_is_told():
     assert told == {
         "batch_size": 10, "batch_delay": 2.0, "progress_timeout": 30.0, "start_timeout": 4.0, "max_attempts": 5,
         "keep_failed": True, "max_concurrent": 3, "browser_timeout": 10.0, "action_timeout": 5.0, "retry_delay": 0.5,
-        "memory_reserve_bytes": 2 * MB, "cpu_threshold": 0.5, "wait_parked": 60.0,
+        "memory_reserve_bytes": 2 * MB, "cpu_threshold": 0.5, "wait_parked": 60.0, "halt": "soon,fail=1",
     }  # fmt: skip
     assert engine_settings(launch)["max_attempts"].field == "system.error_handling.retry_attempts"
     assert set(told) <= set(Settings.__struct_fields__) & set(rules())
