@@ -249,7 +249,7 @@ def ends_leave_nothing(lines: Journal) -> Iterator[str]:  # noqa: C901 - one cas
                 jobs = len(what["jobs"])
             case "never_ended":
                 yield f"after {at / 3600:g} hours there were jobs left"
-            case "orchestrator_started":
+            case "orchestrator_started" | "cancelled_by_hand":
                 counted = None
             case "orchestrator_ended" if what["alive"]:
                 yield f"{at:.3f} an orchestrator left {what['alive']}"
