@@ -89,13 +89,23 @@ class Pressure:
 
     def _act(self, load: Load) -> None:
         under_way = sum(one.launched and one.parked is None for one in self._handles)
-        self._state = admit(self._policy, self._state, load, under_way=under_way, now=self._clock.monotonic())
+        state = admit(self._policy, self._state, load, under_way=under_way, now=self._clock.monotonic())
+        if state.room is not None:
+            # those that were launched while the host was looked at are not in what was seen
+            state = msgspec.structs.replace(state, room=state.room - self._unseen(load))
+        self._state = state
         self._open_or_close()
         full = self._closed and self._clock.monotonic() - self._closed_at >= _TOLD_AFTER
         self._tell(self._state.reason or (self._closed if full else ""))
         if self._state.shed and (handle := self._youngest()) is not None:
             log.warning("job_sent_away", job=handle.claim.job.spec.id, reason="memory")
             handle.ask_to_yield("the host ran out of memory; it goes on later")
+
+    def _unseen(self, load: Load) -> int:
+        return sum(
+            one.launched and one.parked is None and one.stamp is not None and one.profile_id not in load.used
+            for one in self._handles
+        )
 
     def _open_or_close(self) -> None:
         """Close the gate while there is no room."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import anyio
 import msgspec
 import pytest
@@ -177,6 +179,38 @@ async def test_what_is_prepared_and_waits_is_no_more_than_may_prepare() -> None:
             assert len(bench.launcher.spawned) == 3
             meter.load = Load()
             await bench.sink.wait_for(events.AttemptLaunched, nth=6)
+            for child in bench.launcher.spawned:
+                child.release()
+
+        tasks.start_soon(operate)
+        assert await bench.run() is ExitCode.DONE
+
+
+async def test_a_launch_while_the_host_is_looked_at_counts() -> None:
+    """What was seen does not know of it, and has room for one that is not there any more."""
+
+    class Slow(ScriptedMeter):
+        launched, room = threading.Event(), 1
+
+        def measure(self, attempts, lag):
+            if len(self.asked) == 1:
+                assert self.launched.wait(10)
+            self.load = Load(memory_free=POLICY.memory_reserve + 300 * MB * (self.room - len(attempts)))
+            return super().measure(attempts, lag)
+
+    meter = Slow(each=300 * MB)
+    bench = Bench(lambda _c, _n: worker(Hold(), *DONE), MANY, meter=meter)
+    bench.add("a", "b")
+    async with anyio.create_task_group() as tasks:
+
+        async def operate() -> None:
+            await bench.sink.wait_for(events.AttemptLaunched)
+            meter.launched.set()
+            while len(meter.asked) < 4:
+                await anyio.sleep(0.01)
+            assert len(bench.seen(events.AttemptLaunched)) == 1
+            meter.room = 9
+            await bench.sink.wait_for(events.AttemptLaunched, nth=2)
             for child in bench.launcher.spawned:
                 child.release()
 
