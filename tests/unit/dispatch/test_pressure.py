@@ -186,8 +186,9 @@ async def test_what_is_prepared_and_waits_is_no_more_than_may_prepare() -> None:
         assert await bench.run() is ExitCode.DONE
 
 
-async def test_a_launch_while_the_host_is_looked_at_counts() -> None:
+async def test_a_launch_while_the_host_is_looked_at_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was seen does not know of it, and has room for one that is not there any more."""
+    monkeypatch.setattr(pressure, "INTERVAL", 0.0)
 
     class Slow(ScriptedMeter):
         launched, room = threading.Event(), 1
