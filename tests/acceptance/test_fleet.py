@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.fleet import BRISK, Fleet, children_of
+from tests.fleet import BRISK, FLOWS, Fleet, children_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,7 +161,8 @@ def test_a_second_orchestrator_names_the_holder(fleet: Fleet) -> None:
 
 def test_a_frozen_worker_is_noticed_and_its_tree_is_gone(fleet: Fleet) -> None:
     """SIGSTOP makes no progress: the attempt times out, is killed and tried again."""
-    queue = fleet.write_queue(["a"], freeze=["a"])
+    queue = fleet.directory / "queue.json"
+    queue.write_text(json.dumps({"defaults": {"flow": str(FLOWS / "freezing.py")}, "jobs": ["a"]}))
     result = fleet.run(queue, *BRISK, "--progress-timeout", 2, "--stop-grace", 1, timeout=90)
     assert result.returncode == 0, result.stdout + result.stderr
     assert [event["outcome"] for event in fleet.events("attempt_ended")] == ["timed_out", "done"]

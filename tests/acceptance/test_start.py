@@ -32,12 +32,19 @@ def test_without_a_queue_and_without_a_past_it_says_what_to_give(fleet: Fleet) -
     assert not fleet.state.exists()
 
 
-@pytest.mark.parametrize("queue", [[], ["-"], ["queue.db"]])
-def test_only_a_file_can_be_watched(fleet: Fleet, queue: list[str]) -> None:
-    """What has no edits to follow is refused at once, not waited for."""
+@pytest.mark.parametrize(
+    ("queue", "expected"),
+    [
+        (["-"], "--watch: expected a queue file"),
+        ([], "queue: expected queue.json, queue.db or -, found no argument (nothing was ever run"),
+        (["queue.db"], "queue.db: expected a queue of Ostler, found No such file"),
+    ],
+)
+def test_what_cannot_change_is_not_watched(fleet: Fleet, queue: list[str], expected: str) -> None:
+    """What has no edits to follow is refused at once, not waited for; so is a queue that there is not."""
     result = fleet.run("--watch", *queue, timeout=20)
     assert result.returncode == 2
-    assert result.stderr.startswith("--watch: expected a queue file")
+    assert expected in result.stderr
 
 
 def test_a_queue_that_is_none_is_bad_input(fleet: Fleet) -> None:

@@ -62,7 +62,7 @@ def test_nothing_was_ever_run(fleet):
 
 def test_a_run_is_seen_while_it_lasts_and_after_it_was_killed(fleet):
     """Holder, worker and step while it runs; what was cut off after a kill; the next run's end."""
-    orchestrator = fleet.start(fleet.write_queue(["slow"], seconds=30), *BRISK)
+    orchestrator = fleet.start(fleet.write_queue(["slow"], seconds=10), *BRISK)
     try:
         fleet.wait_for(lambda: [event for event in fleet.events("step_started") if event["step"] == "second"])
         status = printed(fleet, "status", "--json")
@@ -143,7 +143,7 @@ def test_logs_are_shown_filtered_and_followed(fleet):
 
 def test_a_reason_is_no_formula_for_a_spreadsheet(fleet):
     """What a site wrote into a reason is text, whatever opens the file."""
-    from core.cli.report import _cell
+    from core.upkeep.run_report import _cell
 
     assert _cell("=HYPERLINK(1)") == "'=HYPERLINK(1)"
     assert _cell("a\n=b\x1b[0m") == "a =b [0m"

@@ -24,7 +24,6 @@ class Params(msgspec.Struct):
         ask: profiles whose step needs a person.
         seconds: how long the step works.
         blocked: seconds for which the step blocks the whole process.
-        freeze: profiles whose worker stops itself, once.
     """
 
     ledger: str
@@ -33,7 +32,6 @@ class Params(msgspec.Struct):
     ask: list[str] = []
     seconds: float = 0.0
     blocked: float = 0.0
-    freeze: list[str] = []
 
 
 flow = Flow("quick", params=Params, browser=False)
@@ -55,8 +53,6 @@ async def second(ctx: Context) -> None:
         raise RuntimeError(message)
     if ctx.profile_id in ctx.params.ask:
         needs_person("asked for one")
-    if ctx.profile_id in ctx.params.freeze and ctx.attempt == 1:
-        os.kill(os.getpid(), signal.SIGSTOP)
     time.sleep(ctx.params.blocked)
     await anyio.sleep(ctx.params.seconds)
     write(ctx, "second")
