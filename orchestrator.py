@@ -71,7 +71,7 @@ from core.state.orchestrator_lock import OrchestratorLock
 from core.state.sessions import FileSessionStore
 from core.supervision import sd_notify
 from core.supervision.ending import told_to_the_end
-from core.supervision.open import open_supervision
+from core.supervision.open import check_health_file, open_supervision
 from core.text import visible
 from core.workspaces.files import FileWorkspaces
 
@@ -261,7 +261,10 @@ def where_from(options: argparse.Namespace, resolved: settings.Resolved) -> Give
 
 
 def rehearse(options: argparse.Namespace, resolved: settings.Resolved) -> int:
-    """Print what ``run`` would do."""
+    """Print what ``run`` would do; what it would refuse is refused."""
+    outputs_asked(options, Path.cwd())
+    make_notifiers(resolved.settings.notify, resolved.settings.notify_on, os.environ)
+    check_health_file(resolved.settings.health_file)
     given = where_from(options, resolved)
     ask = Ask(again=options.again, retry_failed=classes_to_retry(options, Path.cwd()))
     own = resolved.settings.state_dir / "queue.db"

@@ -35,7 +35,6 @@ _INTERVAL = 0.2
 _BAD_SHOWN = 20
 """Bad lines that are said one by one."""
 _DIGITS = 9
-_LATEST = 253_402_300_799.0
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _AGO = re.compile(r"([0-9]{1,6})([smhd])", re.ASCII)
 _EPOCH = re.compile(r"[0-9]{1,11}(\.[0-9]+)?", re.ASCII)
@@ -179,7 +178,7 @@ def _line(event: Event | LaunchEvent) -> str:
     """Return an event as one line: when, what, and each of its fields that says something."""
     fields: dict[str, Any] = msgspec.to_builtins(event)
     at = getattr(event, "at", None)
-    when = str(fields.get("timestamp", "")) if at is None else moment(min(max(at, 0.0), _LATEST))
+    when = str(fields.get("timestamp", "")) if at is None else moment(at)
     kind = fields.pop("type")
     said = [
         f"{name}={_value(value)}" for name, value in fields.items() if name not in _IN_HEAD and value not in ("", None)

@@ -34,6 +34,9 @@ STYLE: Mapping[JobState, str] = {
     JobState.WAITING: "yellow",
 }
 
+_LATEST = 253_402_300_799.0
+"""Seconds: the end of the year 9999. What is beyond that, in a log that somebody else has written to, is no time that could be said."""
+
 
 def one_line(text: str) -> str:
     """Return foreign text as one line without anything a terminal would obey: no escape codes, no bidi overrides."""
@@ -47,7 +50,7 @@ def with_code(code: str, reason: str) -> str:
 
 def duration(seconds: float) -> str:
     """Return ``m:ss``, or ``h:mm:ss`` from an hour on."""
-    minutes, rest = divmod(max(round(seconds), 0), 60)
+    minutes, rest = divmod(round(min(max(0.0, seconds), _LATEST)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
@@ -72,7 +75,12 @@ def about(eta: Eta | None) -> str:
 
 def moment(at: float | None) -> str:
     """Return a time for people, in UTC; ``-`` for none."""
-    return "-" if at is None else f"{dt.datetime.fromtimestamp(at, dt.UTC):%Y-%m-%d %H:%M:%S}Z"
+    return "-" if at is None else f"{in_utc(at):%Y-%m-%d %H:%M:%S}Z"
+
+
+def in_utc(at: float) -> dt.datetime:
+    """Return a time as a calendar has it; what none has, as the nearest that one has."""
+    return dt.datetime.fromtimestamp(min(max(0.0, at), _LATEST), dt.UTC)
 
 
 def said(counts: Mapping[JobState, int]) -> str:

@@ -76,6 +76,7 @@ class Passes:
                 tasks.start_soon(self._let_in, ticket, visit)
             case LimitBegun(ticket=ticket) if ticket in self._visits:
                 self._visits[ticket].began()
+                tasks.start_soon(self._turnstiles.write_begun)
             case LimitLeft(ticket=ticket) if ticket in self._visits:
                 self._held.discard(ticket)
                 self._visits.pop(ticket).leave()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -37,6 +38,7 @@ class Visit:
         self._turnstiles = turnstiles
         self._clock = turnstiles.clock
         self._gone = False
+        self._let_in: float | None = None
         self._woken = anyio.Event()
         self.since = self._clock.monotonic()
         self.holds = stile is not None and stile.limit.concurrency is not None
@@ -52,7 +54,8 @@ class Visit:
             now = self._clock.monotonic()
             if stile.admit(self, now):
                 if stile.limit.rate is not None:
-                    await self._turnstiles.note(self.key)
+                    self._let_in = self._clock.now()
+                    await self._turnstiles.note(self.key, self._let_in)
                 self._turnstiles.wake(stile)
                 return True
             if not self.reason and now >= self.since + PATIENCE:
@@ -71,6 +74,7 @@ class Visit:
         if self._stile is not None:
             self._stile.began(self, self._clock.monotonic())
             self._turnstiles.wake(self._stile)
+            self._say_began()
 
     def leave(self) -> None:
         """It is done, or waits no more; safe to call twice."""
@@ -79,6 +83,12 @@ class Visit:
         if self._stile is not None:
             self._stile.leave(self, self._clock.monotonic())
             self._turnstiles.wake(self._stile)
+            self._say_began()
+
+    def _say_began(self) -> None:
+        if self._let_in is not None:
+            self._turnstiles.began.append((self.key, self._let_in, self._clock.now()))
+            self._let_in = None
 
     def wake(self) -> None:
         """Look again whether it is its turn."""
@@ -96,6 +106,7 @@ class Turnstiles:
 
     Attributes:
         clock: time.
+        began: key, when it was let in, and when it began, of those of whom that is still to be written.
     """
 
     def __init__(
@@ -107,6 +118,7 @@ class Turnstiles:
         files: OffLoop | None = None,
     ) -> None:
         self.clock = clock
+        self.began: list[tuple[str, float, float]] = []
         self._limits = limits
         self._record = record
         self._files = files
@@ -136,7 +148,20 @@ class Turnstiles:
         if isinstance(stile.first, Visit):
             stile.first.wake()
 
-    async def note(self, key: str) -> None:
+    async def note(self, key: str, at: float) -> None:
         """Make known that somebody is let in."""
+        await self._record_it(lambda record: record.note(key, at))
+
+    async def write_begun(self) -> None:
+        """Make known who has begun; who is not known to have when a run is killed counts for the next from its beginning."""
+        while self.began:
+            said = self.began.pop(0)
+            await self._record_it(partial(_write, said))
+
+    async def _record_it(self, say: Callable[[LimitRecord], None]) -> None:
         if self._record is not None and self._files is not None:
-            await self._files(self._record.note, key, self.clock.now())
+            await self._files(say, self._record)
+
+
+def _write(said: tuple[str, float, float], record: LimitRecord) -> None:
+    record.began(*said)

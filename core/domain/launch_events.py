@@ -323,7 +323,7 @@ def _of_run(launch: Launch, event: Event) -> list[LaunchEvent]:  # noqa: PLR0911
             return [
                 LaunchBatchCompleted(
                     timestamp=time, batch_number=event.batch, launched=event.launched, errors=event.failed,
-                    duration=round(event.seconds * _MS), next_batch_at=_time(event.next_at),
+                    duration=_milliseconds(event.seconds), next_batch_at=_time(event.next_at),
                 )
             ]  # fmt: skip
         case ev.AttemptLaunched():
@@ -334,7 +334,7 @@ def _of_run(launch: Launch, event: Event) -> list[LaunchEvent]:  # noqa: PLR0911
             return [
                 LaunchCompleted(
                     timestamp=time, total=snapshot.total, launched=snapshot.launched, errors=_errors(snapshot),
-                    duration=round(event.seconds * _MS), exit_code=event.exit_code, counts=event.counts,
+                    duration=_milliseconds(event.seconds), exit_code=event.exit_code, counts=event.counts,
                 )
             ]  # fmt: skip
         case _:
@@ -353,12 +353,17 @@ def _progress(launch: Launch, at: float) -> LaunchProgress:
         errors=_errors(snapshot),
         current_batch=launch.batch if snapshot.batch else running,
         batch_number=snapshot.batch,
-        estimated_time_remaining=None if left is None else round(left.likely * _MS),
+        estimated_time_remaining=None if left is None else _milliseconds(left.likely),
     )
 
 
 def _errors(snapshot: Snapshot) -> int:
     return sum(snapshot.ended.get(state, 0) for state in (JobState.FAILED, JobState.QUARANTINED))
+
+
+def _milliseconds(seconds: float) -> int:
+    """Return a duration as a panel has it; what no run can have taken is cut off."""
+    return round(min(max(0.0, seconds), _LATEST) * _MS)
 
 
 def _time(at: float) -> str:

@@ -7,12 +7,14 @@ synced: a kill loses nothing, a power cut may lose the last lines. Tabs, line br
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
 import structlog
 
 from core.domain.events import AttemptEnded, AttemptStarted
+from core.durable import try_lock
 from core.errors import BadInput, Problem
 from core.text import encodable, visible
 
@@ -27,6 +29,7 @@ log = structlog.get_logger(__name__)
 COLUMNS = ("Seq", "Job", "Profile", "Flow", "Attempt", "Start", "Seconds", "Outcome", "Code", "Step", "Reason")
 _HEADER = ("\t".join(COLUMNS) + "\n").encode()
 _ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+_IN_USE = "another run writes it"
 _KEPT_IN_MEMORY = 10_000
 _BLOCK = 1 << 20
 
@@ -44,8 +47,10 @@ def check_job_log(path: Path) -> None:
         elif path.exists():
             with path.open("r+b") as file:
                 begin = file.read(len(_HEADER))
+                is_free = try_lock(file.fileno())
             # a kill may have come right after it was made
-            found = None if _HEADER.startswith(begin) else "a file with something else in it"
+            found = None if is_free else _IN_USE
+            found = found if _HEADER.startswith(begin) else "a file with something else in it"
         else:
             os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             path.unlink()
@@ -63,7 +68,7 @@ class JobLog:
         flow_of: gives the flow of a job, by its ID; empty if it is not known.
 
     Raises:
-        OSError: it cannot be opened or read.
+        OSError: it cannot be opened or read, or another run writes it.
     """
 
     def __init__(self, path: Path, flow_of: Callable[[str], str]) -> None:
@@ -74,6 +79,9 @@ class JobLog:
         self._failing = False
         self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
+            # of two writers each would count for itself, and cut off what the other has written when the disk is full
+            if not try_lock(self._descriptor):
+                raise BlockingIOError(errno.EWOULDBLOCK, _IN_USE)
             self._whole, self._seq = self._repair()
             if not self._whole:
                 self._append(_HEADER)

@@ -6,6 +6,7 @@ start. An event keeps the time at which it happened.
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,7 +74,9 @@ class EventSpool:
             if size + len(line) > MOST_BYTES:
                 log.warning("event_not_announced", reason=f"{self._path} holds {size} bytes: no orchestrator took them")
                 return
-            os.write(descriptor, line)
+            if os.write(descriptor, line) < len(line):
+                os.ftruncate(descriptor, size)  # a part of it would spoil the next one, too
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             if turn is not None:
                 os.close(turn)

@@ -39,6 +39,8 @@ class CommandDestination:
             self._command = shlex.split(command)
             if not self._command:
                 found = "nothing"
+            elif "\0" in command:
+                found = "one with a zero in it"
         except ValueError as exc:
             found = f"one that cannot be taken apart: {exc}"
         if found:

@@ -118,5 +118,12 @@ class MemoryLimitRecord:
         return {key: tuple(starts) for key, starts in self._starts.items()}
 
     def note(self, key: str, at: float) -> None:
-        """Remember a start."""
+        """Remember that somebody is let in."""
         self._starts.setdefault(key, []).append(at)
+
+    def began(self, key: str, let_in: float, at: float) -> None:
+        """Remember when that was; see the port."""
+        starts = self._starts.setdefault(key, [])
+        if let_in in starts:
+            starts.remove(let_in)
+        starts.append(at)

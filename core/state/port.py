@@ -138,8 +138,9 @@ class LimitRecord(Protocol):
     """When things that a key limits were begun, remembered beyond the run. Laws:
 
     - What was noted is there after kill -9; a power cut may take the last moments.
+    - Who was let in and is not known to have begun when the record is opened again, began then: nobody knows better.
     - Of each key the latest ``core.domain.limits.MOST`` of the last week are kept, at least.
-    - ``note`` never raises: what could not be written is logged. It may be called from several threads.
+    - ``note`` and ``began`` never raise: what could not be written is logged. They may be called from several threads.
     """
 
     def starts(self) -> Mapping[str, Sequence[float]]:
@@ -147,5 +148,9 @@ class LimitRecord(Protocol):
         ...
 
     def note(self, key: str, at: float) -> None:
-        """Remember a start."""
+        """Remember that somebody is let in, and may begin at any time from now on."""
+        ...
+
+    def began(self, key: str, let_in: float, at: float) -> None:
+        """Remember when the one that was let in at ``let_in`` began: that is what counts."""
         ...

@@ -75,7 +75,7 @@ class HealthFile:
         self._path = path
         self._standing = standing
         self._failing = False
-        _refuse_others(path, place)
+        refuse_others(path, place)
         with contextlib.suppress(OSError):  # a directory that may be written to and not be listed
             durable.sweep_beside(path)
 
@@ -116,7 +116,7 @@ class HealthFile:
             self._failing = False
 
 
-def _refuse_others(path: Path, place: str) -> None:
+def refuse_others(path: Path, place: str) -> None:
     """Refuse to replace what is none of ours.
 
     Raises:

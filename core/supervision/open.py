@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.supervision.attendant import Attendant
-from core.supervision.health import HealthFile
+from core.supervision.health import HealthFile, refuse_others
 from core.supervision.sd_notify import service_manager, watchdog
 from core.supervision.standing import Standing
 
@@ -31,9 +31,22 @@ class Supervision:
         self.attendant = attendant
 
 
+PLACE = "--health-file"
+
+
+def check_health_file(health_file: str | None, *, place: str = PLACE) -> None:
+    """Refuse a place where no health file can be; nothing is written.
+
+    Raises:
+        BadInput: something else is there, or no directory for it.
+    """
+    if health_file is not None:
+        refuse_others(Path(health_file), place)
+
+
 @contextlib.contextmanager
 def open_supervision(
-    health_file: str | None, env: Mapping[str, str], clock: Clock, *, place: str = "--health-file"
+    health_file: str | None, env: Mapping[str, str], clock: Clock, *, place: str = PLACE
 ) -> Iterator[Supervision]:
     """Give what a run is watched by; on leaving, the health file says that it has ended.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import socket
 import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
-from core.console.wording import OUTCOME, duration, one_line
+from core.console.wording import OUTCOME, duration, in_utc, one_line
 from core.domain.failure import FAILURES, code_named
 from core.domain.model import JobState
 
@@ -40,7 +39,7 @@ def write_junit(source: Source, file: IO[bytes]) -> None:
             cases.write(_case(row, source).encode())
         cases.seek(0)
         numbers = f'tests="{tests}" failures="{failures}" errors="0"'
-        started = dt.datetime.fromtimestamp(source.facts.started_at or source.at, dt.UTC)
+        started = in_utc(source.facts.started_at or source.at)
         properties = {
             "run": source.facts.run,
             "exit_code": "" if source.facts.exit_code is None else source.facts.exit_code,

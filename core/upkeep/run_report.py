@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from core.queue.port import PastAttempt
     from core.upkeep.run_facts import RunFacts
 
-_FORMULA = ("=", "+", "-", "@")
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""The second half are the same four in full width, which some spreadsheets take for them."""
 
 
 class Kind(enum.StrEnum):

@@ -41,11 +41,39 @@ def reopen(state_dir, clock):
         one.close()
 
 
+def begin(record, key: str, at: float) -> None:
+    """Let somebody in who begins at once."""
+    record.note(key, at)
+    record.began(key, at, at)
+
+
+def test_a_start_is_of_when_it_began(record):
+    """Until that is known, of when it was let in; what nobody was let in for is taken as it is said."""
+    record.note("a", NOW)
+    record.note("a", NOW + 1)
+    assert sorted(record.starts()["a"]) == [NOW, NOW + 1]
+    record.began("a", NOW, NOW + 5)
+    assert sorted(record.starts()["a"]) == [NOW + 1, NOW + 5]
+    record.began("b", NOW, NOW + 6)
+    assert list(record.starts()["b"]) == [NOW + 6]
+
+
+def test_who_was_let_in_by_a_run_that_was_killed_began_at_the_latest_now(reopen, clock):
+    """It may have begun when its orchestrator was dead already; for a run after that it is a start like another."""
+    first = reopen()
+    begin(first, "a", NOW)
+    first.note("a", NOW + 1)
+    now = clock.now()
+    assert reopen().starts() == {"a": (NOW, now)}
+    clock.advance(100)
+    assert reopen().starts() == {"a": (NOW, now)}
+
+
 def test_starts_are_remembered_by_key(record):
     """In the order they came."""
     assert record.starts() == {}
     for key, at in (("a", NOW), ("b", NOW + 1), ("a", NOW + 2)):
-        record.note(key, at)
+        begin(record, key, at)
     assert {key: list(starts) for key, starts in record.starts().items()} == {"a": [NOW, NOW + 2], "b": [NOW + 1]}
 
 
@@ -59,8 +87,8 @@ def test_threads_may_note_together(record):
 def test_the_file_outlives_its_writer(reopen, state_dir, clock):
     """Unclosed, as after a kill; private; what is older than any period is forgotten, and torn lines are skipped."""
     first = reopen()
-    first.note("old", NOW - 8 * 86_400)
-    first.note("a", NOW)
+    begin(first, "old", NOW - 8 * 86_400)
+    begin(first, "a", NOW)
     path = state_dir / "limits.jsonl"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     with path.open("ab") as file:
@@ -86,7 +114,7 @@ def test_the_file_stays_small(reopen, state_dir):
     """No more starts of a key than any limit can want, and no more lines than twice that and some."""
     record = reopen()
     for number in range(3 * MOST):
-        record.note("a", NOW + number / MOST)
+        begin(record, "a", NOW + number / MOST)
     assert len(record.starts()["a"]) == MOST
     assert (state_dir / "limits.jsonl").read_bytes().count(b"\n") <= 2 * MOST + 1001
     assert list(reopen().starts()["a"]) == list(record.starts()["a"])
@@ -104,8 +132,8 @@ def test_a_start_that_cannot_be_written_is_said_and_no_error(reopen, monkeypatch
     monkeypatch.setattr(os, "write", torn)
     record.note("a", NOW)
     monkeypatch.setattr(os, "write", write)
-    record.note("a", NOW + 1)
-    assert record.starts() == {"a": (NOW, NOW + 1)}
+    begin(record, "a", NOW + 1)
+    assert sorted(record.starts()["a"]) == [NOW, NOW + 1]
     assert reopen().starts() == {"a": (NOW + 1,)}
     assert "limit_not_recorded" in capsys.readouterr().out
 
@@ -122,8 +150,8 @@ def test_a_file_that_cannot_be_rewritten_is_written_on(reopen, state_dir, monkey
     record = reopen()
     with monkeypatch.context() as patch:
         patch.setattr("core.state.limit_record.write_bytes", _full)
-        for number in range(3 * MOST):
-            record.note("a", NOW + number / MOST)
+        for number in range(2 * MOST):
+            begin(record, "a", NOW + number / MOST)
         assert capsys.readouterr().out.count("limit_not_recorded") == 1
     assert list(reopen().starts()["a"]) == list(record.starts()["a"])
 

@@ -211,3 +211,21 @@ def test_what_is_no_queue_is_refused(fleet: Fleet) -> None:
     path.write_bytes(b"SQLite format 3\0" + bytes(200))
     with pytest.raises(BadInput, match="not a queue of Ostler"):
         plan_run(settings_of(fleet), path, None, NOTHING)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "place"),
+    [
+        (("--notify-on", "everything"), "--notify-on"),
+        (("--notify", "'"), "--notify"),
+        (("--health-file", "queue.json"), "--health-file"),
+        (("--job-log", "queue.json"), "--job-log"),
+        (("--report", "gone/report.html"), "--report"),
+    ],
+)
+def test_what_the_run_would_refuse_is_refused(fleet: Fleet, wrong: tuple[str, str], place: str) -> None:
+    """Also what is only for the time after the start."""
+    queue = fleet.write_queue(["a"])
+    done = dry(fleet, queue, *wrong)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert place in done.stderr

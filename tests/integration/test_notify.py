@@ -197,6 +197,7 @@ def test_a_server_that_does_not_answer_has_its_time_and_no_more(server):
         ("http://host/x", "finished", {"OSTLER_NOTIFY_TOKEN": TOKEN}, "expected https, for OSTLER_NOTIFY_TOKEN is sent"),
         ("https://host/x", "finished", {"OSTLER_NOTIFY_TOKEN": "a\nb"}, "expected a OSTLER_NOTIFY_TOKEN that can be sent"),
         ("'", "finished", {}, "one that cannot be taken apart"),
+        ("tell-me \0", "finished", {}, "one with a zero in it"),
         (" ", "finished", {}, "found nothing"),
         ("true", "finished,done", {}, "--notify-on: expected some of finished, needs_person, quarantined, pressure"),
         (None, "", {}, "found ''"),

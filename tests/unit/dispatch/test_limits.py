@@ -8,10 +8,11 @@ import anyio
 import msgspec
 import pytest
 
-from core.clock import SystemClock
+from core.clock import ManualClock, SystemClock
 from core.control.port import LimitedJob
 from core.dispatch import turnstiles
 from core.dispatch.attempt import AttemptLimits
+from core.dispatch.off_loop import OffLoop
 from core.dispatch.turnstiles import Turnstiles
 from core.domain import events
 from core.domain.limits import read_limits
@@ -276,3 +277,19 @@ async def test_two_hundred_wait_in_line_and_each_gets_its_turn() -> None:
             visits[number].leave()
     assert order == sorted(order)
     assert len(order) >= 150
+
+
+async def test_a_start_counts_for_a_later_run_from_when_it_began() -> None:
+    """Not from when it was let in: a slow worker would make two bursts of one. Who leaves without a word began at the latest then."""
+    record, clock = MemoryLimitRecord(), ManualClock(1000.0)
+    stiles = Turnstiles(lambda: read_limits({"k": "5/min"}), clock, record=record, files=OffLoop(1))
+    slow, mute = stiles.visit("k"), stiles.visit("k")
+    assert await slow.admitted(lambda _: None) and await mute.admitted(lambda _: None)
+    assert record.starts() == {"k": (1000.0, 1000.0)}
+    clock.advance(7)
+    slow.began()
+    slow.leave()
+    clock.advance(1)
+    mute.leave()
+    await stiles.write_begun()
+    assert record.starts() == {"k": (1007.0, 1008.0)}

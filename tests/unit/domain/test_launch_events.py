@@ -202,3 +202,10 @@ def test_a_time_that_no_calendar_has_is_no_error(at):
     """A log may be anybody's."""
     [event] = told(msgspec.structs.replace(FEED, at=at))
     assert event.timestamp in ("1970-01-01T00:00:00.000Z", "9999-12-31T23:59:59.000Z")
+
+
+def test_a_duration_that_no_run_has_is_no_error():
+    """Whoever wrote it into the log: a panel goes on."""
+    ended = ev.RunEnded(at=1.0, run=1, exit_code=0, counts={}, seconds=1e308)
+    _, [completed] = tell(Launch(), ended)
+    assert completed.duration > 10**13

@@ -128,3 +128,17 @@ def test_a_place_that_cannot_be_opened_is_an_error_at_once(tmp_path):
     """Whoever asked for it is told before anything is launched."""
     with pytest.raises(OSError, match="Is a directory"):
         JobLog(tmp_path, lambda _: "")
+
+
+def test_two_runs_do_not_write_the_same(tmp_path):
+    """Each would count for itself, and take off what the other wrote; the second is told before anything is launched."""
+    path = tmp_path / "jobs.tsv"
+    with contextlib.closing(JobLog(path, lambda _: "")) as first:
+        first.emit(ended("anna"))
+        with pytest.raises(BadInput, match="another run writes it"):
+            check_job_log(path)
+        with pytest.raises(BlockingIOError, match="another run writes it"):
+            JobLog(path, lambda _: "")
+        first.emit(ended("bert"))
+    check_job_log(path)
+    assert [line[:2] for line in lines(path)] == [["Seq", "Job"], ["1", "anna"], ["2", "bert"]]

@@ -83,3 +83,16 @@ def test_several_processes_leave_theirs(tmp_path: Path) -> None:
     assert [writer.returncode for writer in writers] == [0, 0]
     for name in "ab":
         assert [one.at for one in taken if one.profile_id == name] == [float(number) for number in range(100)]
+
+
+def test_what_a_full_disk_took_a_part_of_does_not_spoil_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the one that did not fit is lost."""
+    left = EventSpool(tmp_path)
+    write = spool.os.write
+    monkeypatch.setattr(spool.os, "write", lambda descriptor, data: write(descriptor, data[:7]))
+    left.emit(event("anna"))
+    monkeypatch.undo()
+    left.emit(event("bert"))
+    assert left.take() == [event("bert")]

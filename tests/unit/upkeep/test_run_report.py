@@ -275,3 +275,24 @@ def test_thousands_of_jobs_are_not_held_in_memory():
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak < 2_000_000
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_numbers_that_somebody_made_up_end_no_report(settings, kind):
+    """Of times and durations in the event log, as far as a number goes."""
+    make_state(settings, 20)
+    of = {"profile_id": "a", "job": "a", "attempt": 1}
+    odd: list[ev.Event] = [ev.RunStarted(at=1e308, run=2, queued=1, max_concurrent=1)]
+    odd += [ev.StepCommitted(at=-1e308, step="pay", seconds=1e308, **of)] * 2
+    odd.append(ev.RunEnded(at=-1e308, run=2, exit_code=0, counts={}, seconds=1e308))
+    with (settings.log_dir / "events.jsonl").open("ab") as log:
+        log.write(b"".join(map(ev.encode, odd)))
+    assert made(settings, kind)
+
+
+@pytest.mark.parametrize("sign", "=+-@\uff1d\uff0b\uff0d\uff20")
+def test_a_spreadsheet_takes_no_cell_for_a_formula(settings, sign):
+    """Some take signs in full width for the usual ones."""
+    make_state(settings, 10, reason=f"{sign}SUM(1)")
+    rows = list(csv.DictReader(io.StringIO(made(settings, Kind.CSV))))
+    assert rows[7]["reason"] == f"'{sign}SUM(1)"
