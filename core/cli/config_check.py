@@ -53,8 +53,9 @@ def _lines(found: ValidationResult[LaunchConfiguration]) -> list[str]:
     ]
     if found.sanitized_data is None:
         return issues
-    rows = [
+    rows = [("SETTING", "VALUE", "FIELD")]
+    rows += [
         (name, msgspec.json.encode(one.value).decode(), one.field)
         for name, one in engine_settings(found.sanitized_data).items()
     ]
-    return [*issues, *columns(rows)]
+    return [*issues, "it can be used, and sets:", *columns(rows)]

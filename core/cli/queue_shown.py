@@ -176,6 +176,8 @@ def history_table(shown: ShownHistory) -> list[str]:
             value = moment(value)
         elif isinstance(value, tuple):
             value = ", ".join(value)
+        elif isinstance(value, float):
+            value = f"{round(value, 1):.12g} s"
         elif name == "waits_for":
             value = waits_text(value.items()).removeprefix("waits for ")
         elif isinstance(value, dict):

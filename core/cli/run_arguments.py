@@ -79,10 +79,14 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     )
     add("--wait-parked", metavar="SECONDS", help="keep browsers open for a person, and wait so long in the end")
     add("--max-parked", metavar="N", help="how many, beyond --max-concurrent (default: as many)")
-    add("--progress-timeout", metavar="SECONDS", help="stop an attempt that makes no progress for so long")
-    add("--timeout", metavar="SECONDS|N%", help="hard limit of one attempt; 300%%: of what its flow usually takes")
+    add("--progress-timeout", metavar="SECONDS", help="stop an attempt that makes no progress for so long (default 30)")
+    add(
+        "--timeout",
+        metavar="SECONDS|N%",
+        help="hard limit of one attempt (default 1800); 300%%: of what its flow usually takes",
+    )
     add("--halt", metavar="WHEN,WHY", help="end early: soon,fail=3, or now,fail=10%% (docs/fleet.md)")
-    add("--stop-grace", metavar="SECONDS", help="between asking a worker to end and killing it")
+    add("--stop-grace", metavar="SECONDS", help="between asking a worker to end and killing it (default 10)")
     add("--max-attempts", metavar="N", help="failing attempts a job may have (default 3)")
     add("--retries", metavar="N", help="the same, counted without the first: one less than --max-attempts")
     add("--poison-limit", metavar="N", help="crashes in a row that quarantine a job (default 3)")
@@ -99,7 +103,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--report",
         metavar="[KIND:]PATH",
         action="append",
-        help="write a report at the end: .html, .json, .xml (JUnit) or .csv; may be given several times",
+        help="write a report at the end: .html, .json, .xml (JUnit) or .csv, or KIND: html, json, junit, csv; "
+        "may be given several times",
     )
     add("--job-log", metavar="PATH", help="append a line of tab-separated values for each attempt that ends")
     options = parser.parse_args(argv)

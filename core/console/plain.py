@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from core.console.output import LineWriter, PatientStream
 from core.console.report import as_lines
-from core.console.wording import OUTCOME, about, one_line, with_code
+from core.console.wording import OUTCOME, about, job_name, one_line, with_code
 from core.domain import events as ev
 from core.domain.forecast import eta
 from core.domain.model import JobState
@@ -100,21 +100,21 @@ def line_for(event: Event, snapshot: Snapshot) -> str | None:  # noqa: C901, PLR
             numbers = ", ".join(f"{number} {word}" for word, number in changes.items() if number)
             return f"read {one_line(event.source)}: {numbers or 'nothing new'}"
         case ev.FeedRejected():
-            return f"{one_line(event.source)} cannot be used; the last good version stays: {one_line(event.problem)}"
+            return f"{one_line(event.source)} cannot be used; the last good version stays: {_listed(event.problem)}"
         case ev.OrphanStopped():
             return f"{event.profile_id} was still running from an earlier run; stopped ({event.processes} processes)"
         case ev.AttemptStarted():
-            return f"{event.profile_id} started, attempt {event.attempt}"
+            return f"{job_name(event)} started, attempt {event.attempt}"
         case ev.StepCommitted():
-            return f"{event.profile_id} {_committed(event)}{_of_total(snapshot, event.job)}"
+            return f"{job_name(event)} {_committed(event)}{_of_total(snapshot, event.job)}"
         case ev.StepFailed():
             then = "; trying again" if event.will_retry else ""
-            return f"{event.profile_id} {one_line(event.step)} failed, try {event.try_}: {one_line(event.reason)}{then}"
+            return f"{job_name(event)} {one_line(event.step)} failed, try {event.try_}: {one_line(event.reason)}{then}"
         case ev.LimitHeld():
-            return f"{event.profile_id} waits for {one_line(event.key)}: {event.reason}"
+            return f"{job_name(event)} waits for {one_line(event.key)}: {event.reason}"
         case ev.ArtifactsKept():
             sensitive = " (sensitive)" if event.sensitive else ""
-            return f"{event.profile_id} {one_line(event.step)} left {', '.join(map(one_line, event.files))}{sensitive}"
+            return f"{job_name(event)} {one_line(event.step)} left {', '.join(map(one_line, event.files))}{sensitive}"
         case ev.JobChanged():
             return _changed(event)
         case ev.RunHalted():
@@ -124,9 +124,9 @@ def line_for(event: Event, snapshot: Snapshot) -> str | None:  # noqa: C901, PLR
         case ev.AttemptParked():
             asks = f" (asks for {', '.join(map(one_line, event.asks))})" if event.asks else ""
             name = shlex.quote(one_line(event.job))
-            return f"{event.profile_id} needs a person: {one_line(event.why)}{asks}; then: ostler ctl resume {name}"
+            return f"{job_name(event)} needs a person: {one_line(event.why)}{asks}; then: ostler ctl resume {name}"
         case ev.AttemptResumed():
-            return f"{event.profile_id} goes on with {one_line(event.step)}"
+            return f"{job_name(event)} goes on with {one_line(event.step)}"
         case ev.StartsHeld():
             return f"nothing is started: {one_line(event.reason)}"
         case ev.StartsResumed():
@@ -177,7 +177,12 @@ def _changed(event: ev.JobChanged) -> str | None:
     again = ""
     if state is JobState.WAITING and event.retry_at is not None:
         again = f"; again in {max(event.retry_at - event.at, 0):.0f} s"
-    return f"{event.profile_id} {OUTCOME[state]}{reason}{again}"
+    return f"{job_name(event)} {OUTCOME[state]}{reason}{again}"
+
+
+def _listed(problems: str) -> str:
+    """Return problems that stand on lines of their own as one line."""
+    return "; ".join(one_line(problem) for problem in problems.splitlines())
 
 
 def _jobs(number: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from core.console.wording import OUTCOME, STYLE, duration, one_line, said, with_code
+from core.console.wording import OUTCOME, STYLE, duration, job_name, one_line, said, with_code
 from core.domain.model import TERMINAL, JobState
 from core.domain.snapshot import KEPT_EVIDENCE
 
@@ -126,9 +126,8 @@ def _short(reason: str) -> str:
 
 
 def _cells(view: JobView) -> tuple[str, ...]:
-    name = view.profile_id if view.job == view.profile_id else f"{view.profile_id} ({view.job})"
     return (
-        one_line(name),
+        job_name(view),
         OUTCOME[view.state],
         f"{view.steps_done}/{view.steps_total}" if view.steps_total else "-",
         str(view.attempts),

@@ -11,7 +11,7 @@ from rich.segment import ControlType
 from rich.table import Table
 from rich.text import Text
 
-from core.console.wording import OUTCOME, STYLE, about, duration, one_line, with_code
+from core.console.wording import OUTCOME, STYLE, about, duration, job_name, one_line, with_code
 from core.domain.forecast import eta
 from core.domain.model import JobState
 
@@ -121,7 +121,7 @@ class Screen:
         for view in views:
             steps = f"{view.steps_done}/{view.steps_total}" if view.steps_total else ""
             spent = "" if view.started is None else duration(self._now - view.started)
-            rows.add_row(Text(one_line(view.profile_id), style="cyan"), Text(steps), self._doing(view), Text(spent))
+            rows.add_row(Text(job_name(view), style="cyan"), Text(steps), self._doing(view), Text(spent))
         return rows
 
     def _doing(self, view: JobView) -> Text:

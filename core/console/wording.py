@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from core.domain.model import JobState
 
@@ -41,6 +41,21 @@ _LATEST = 253_402_300_799.0
 def one_line(text: str) -> str:
     """Return foreign text as one line without anything a terminal would obey: no escape codes, no bidi overrides."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+class OfJob(Protocol):
+    """An event, or a view, of a job."""
+
+    @property
+    def profile_id(self) -> str: ...  # noqa: D102 - as in events
+
+    @property
+    def job(self) -> str: ...  # noqa: D102
+
+
+def job_name(of: OfJob) -> str:
+    """Return ``profile``, or ``profile (job)`` where the job has a name of its own."""
+    return one_line(of.profile_id if of.job == of.profile_id else f"{of.profile_id} ({of.job})")
 
 
 def with_code(code: str, reason: str) -> str:

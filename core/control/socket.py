@@ -97,7 +97,9 @@ def ask(state_dir: Path, request: Request) -> Answer:
             with client.makefile("rb") as lines:
                 line = lines.readline(_MAX_LINE * 16)
         except (FileNotFoundError, ConnectionRefusedError) as exc:
-            raise NotUnderWay(state_dir, "no orchestrator runs there") from exc
+            raise NotUnderWay(
+                state_dir, "no orchestrator runs there; --state-dir names the fleet that is meant"
+            ) from exc
         except OSError as exc:
             raise NotUnderWay(state_dir, f"its orchestrator does not answer ({exc.strerror or exc})") from exc
     try:

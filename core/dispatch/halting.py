@@ -55,6 +55,6 @@ class Halting:
         log.warning("halted", reason=reason, at_once=self._rule.at_once)
         self._emit(events.RunHalted(at=self._clock.now(), reason=reason, at_once=self._rule.at_once))
         if self._rule.at_once:
-            self._stop.at_once()
+            self._stop.at_once(f"stopped as the run was halted: {reason}")
         else:
             self._stop.ask()

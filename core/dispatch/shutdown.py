@@ -12,9 +12,14 @@ if TYPE_CHECKING:
 
 
 class Stop:
-    """What the operator asked for. ``now`` implies ``drain``."""
+    """What the operator, or a rule of theirs, asked for. ``now`` implies ``drain``.
+
+    Attributes:
+        why: what is said of an attempt that ``now`` ends.
+    """
 
     def __init__(self) -> None:
+        self.why = "stopped by the operator"
         self.drain = anyio.Event()
         self.now = anyio.Event()
 
@@ -26,8 +31,9 @@ class Stop:
         self.drain.set()
         return "drain"
 
-    def at_once(self) -> None:
-        """Ask for both."""
+    def at_once(self, why: str = "") -> None:
+        """Ask for both; ``why`` where it was not the operator."""
+        self.why = why or self.why
         self.drain.set()
         self.now.set()
 

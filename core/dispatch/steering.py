@@ -166,7 +166,9 @@ class Steering:
     def _go_on(self, request: GoOn) -> tuple[str, str]:
         handle = self._handles.of(request.job)
         if handle is None or handle.parked is None:
-            return "", f"{request.job} does not wait for a person with its browser open"
+            job = request.job
+            begin_anew = f"`ostler queue retry {job}` begins the step of a parked job anew"
+            return "", f"{job} does not wait for a person with its browser open: {begin_anew}"
         missing = [name for name in handle.parked.asks if name not in request.answers]
         unasked = [name for name in request.answers if name not in handle.parked.asks]
         if missing or unasked:

@@ -94,7 +94,7 @@ class Supervisor:
 
     def _obey(self, handle: Handle) -> None:
         if self._stop.now.is_set():
-            handle.stop("operator", "stopped by the operator")
+            handle.stop("operator", self._stop.why)
         elif self._stop.drain.is_set() and not handle.launched:
             handle.stop("operator", "stopped before its launch")
         elif self._stop.drain.is_set() and handle.parked is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from core.domain.model import JobRecord, JobState
+from core.domain.schedule import RECURRING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +45,7 @@ class Rehearsal(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         in_hand: some run has them already.
         starts: in order.
-        later: those whose time has not come, and those that come after one of them, the earliest first.
+        later: those whose time, or next time, has not come, and those that come after one of them, the earliest first.
         held: those that wait for jobs that are not going to be done, in queue order.
     """
 
@@ -147,12 +148,19 @@ def rehearse(jobs: Sequence[JobRecord], others: Mapping[str, JobState], *, now: 
     return Rehearsal(
         in_hand=tuple(job for job in jobs if job.state in _IN_HAND),
         starts=tuple(starts),
-        later=tuple(_later(jobs, waiting, asleep)),
+        later=tuple(sorted([*_later(jobs, waiting, asleep), *_again(jobs, now)], key=lambda one: one.at)),
         held=tuple(
             Held(jobs[number], tuple((name, states[name]) for name in sorted(waits)))
             for number, waits in sorted(waiting.open.items())
         ),
     )
+
+
+def _again(jobs: Sequence[JobRecord], now: float) -> Iterator[Later]:
+    """Yield the jobs that ended and whose next time has not come."""
+    for job in jobs:
+        if job.state in RECURRING and job.spec.every is not None and job.due_at is not None and job.due_at > now:
+            yield Later(job, job.due_at)
 
 
 def _later(jobs: Sequence[JobRecord], waiting: _Waiting, asleep: list[tuple[float, int]]) -> Iterator[Later]:

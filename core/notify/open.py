@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +47,19 @@ def make_notifiers(
     else:
         known = {name: value for name, value in env.items() if name not in private}
         destination = CommandDestination(to, known, cwd=Path.cwd(), limit=LIMIT, place=_PLACE)
+        _refuse_missing(shlex.split(to)[0], known.get("PATH"))
     return [Notifier(destination, kinds)]
+
+
+def _refuse_missing(program: str, path: str | None) -> None:
+    """Refuse a command that cannot be started: it would be noticed when somebody is to be told, and is not."""
+    if "://" in program:  # it may have a secret in it
+        found = "an address of another kind"
+    elif shutil.which(program, path=path) is None:
+        found = f"{program!r}, which is no program here"
+    else:
+        return
+    raise BadInput([Problem(place=_PLACE, expected="a command, or an address https://…", found=found)])
 
 
 def _kinds(text: str) -> frozenset[About]:

@@ -99,7 +99,7 @@ def with_events(page: str) -> str:
 
 
 def event_table() -> str:
-    """Return the table of the catalogue, with the seed's names of what follows each kind."""
+    """Return the table of the catalogue, with the names that a launch panel has for what follows each kind."""
     names = {
         source: [one.__struct_config__.tag for one, sources in launch_events.MADE_FROM.items() if source in sources]
         for source in typing.get_args(events.Event)
@@ -108,7 +108,7 @@ def event_table() -> str:
         f"| `{kind.__struct_config__.tag}` | {_says(kind)} | {_fields(kind)} | {_named(names[kind])} |"
         for kind in typing.get_args(events.Event)
     ]
-    return "\n".join(["| type | says | fields | as seed 000 names it |", "| --- | --- | --- | --- |", *rows])
+    return "\n".join(["| type | says | fields | for a launch panel |", "| --- | --- | --- | --- |", *rows])
 
 
 def launch_table() -> str:

@@ -107,6 +107,7 @@ def test_check_says_what_is_wrong_and_what_it_sets(launch, tmp_path, monkeypatch
     state = ["--state-dir", str(tmp_path / "state")]
     assert cli.main(["config", "check", "launch.json", *state]) == 0
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows[:2] == [["it", "can", "be", "used,", "and", "sets:"], ["SETTING", "VALUE", "FIELD"]]
     assert ["batch_size", "4", "batch_size"] in rows and ["keep_failed", "false", "cleanup_on_failure"] in rows
     assert cli.main(["config", "check", "launch.json", "anna", "--json", *state]) == 0
     shown = json.loads(capsys.readouterr().out)

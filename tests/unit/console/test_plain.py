@@ -50,6 +50,23 @@ def test_batches_holds_limits_and_people_have_a_line_each():
     ]
 
 
+def test_a_job_with_a_name_of_its_own_is_named():
+    """Beside its profile: another job of that profile may be told of in the line before."""
+    who = {"profile_id": "anna", "job": "report", "attempt": 1}
+    assert lines_of([ev.RunStarted(at=1.0, run=1, queued=2, max_concurrent=2),
+                     ev.AttemptStarted(at=1.0, pid=1, fence=1, **of("anna")),
+                     ev.AttemptStarted(at=1.0, pid=1, fence=1, **who)])[1:] == [
+        "anna started, attempt 1", "anna (report) started, attempt 1",
+    ]  # fmt: skip
+
+
+def test_what_is_wrong_with_a_queue_stands_apart():
+    """Several problems are on lines of their own in the message, and on one line here."""
+    assert lines_of([ev.FeedRejected(at=1.0, source="q.json", problem="q.json:1:2: one\nq.json:3:4: two")]) == [
+        "q.json cannot be used; the last good version stays: q.json:1:2: one; q.json:3:4: two"
+    ]
+
+
 def test_now_and_then_it_says_how_far_it_is():
     """At most once a minute, and not after the end."""
     events: list = [ev.RunStarted(at=0.0, run=1, queued=3, max_concurrent=2)]

@@ -74,6 +74,17 @@ async def test_what_counts(rule, outcome, code, states) -> None:
     assert Counter(bench.states().values()) == states
 
 
+async def test_what_a_halt_stops_does_not_blame_the_operator() -> None:
+    """Its reason is that of the halt."""
+    bench = Bench(
+        lambda c, _n: worker(AwaitStop(), Exit(code=6)) if c.profile_id == "b" else FAILS, halting("now,fail=1")
+    )
+    bench.add("a", "b", max_attempts=1)
+    assert await bench.run() is ExitCode.FAILED
+    [reason] = [event.reason for event in bench.seen(events.JobChanged) if (event.job, event.state) == ("b", "queued")]
+    assert reason == "stopped as the run was halted: 1 of 1 failed"
+
+
 async def test_whoever_stopped_the_run_already_is_not_talked_over() -> None:
     """A job that fails while the operator's stop is obeyed is no reason to halt: the run was interrupted."""
     bench = Bench(lambda _c, _n: worker(AwaitStop(), *FAILS.actions[5:]), halting("now,fail=1"))

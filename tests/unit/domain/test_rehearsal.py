@@ -41,6 +41,17 @@ def test_nothing_is_nothing() -> None:
     assert rehearse([job("a", JobState.DONE), job("b", JobState.PARKED)], {}, now=NOW, width=3) == nothing
 
 
+def test_the_next_time_of_what_ended_is_later() -> None:
+    """It is told beside the others, the earliest first; what no time is known of is not."""
+    jobs = [
+        job("done", JobState.DONE, NOW + 9, every=9.0), job("failed", JobState.FAILED, NOW + 2, every=9.0),
+        job("asleep", due_at=NOW + 5), job("once", JobState.DONE, NOW + 5), job("parked", JobState.PARKED, every=9.0),
+    ]  # fmt: skip
+    assert later(rehearse(jobs, {}, now=NOW, width=3)) == [
+        ("failed", NOW + 2), ("asleep", NOW + 5), ("done", NOW + 9),
+    ]  # fmt: skip
+
+
 def test_priority_comes_first_then_the_order_in_the_queue() -> None:
     """As many at a time as fit."""
     found = rehearse([job("a"), job("b", priority=1), job("c"), job("d", priority=1)], {}, now=NOW, width=3)
