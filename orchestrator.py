@@ -39,7 +39,7 @@ from core.domain import events
 from core.domain.limits import merged
 from core.domain.messages import WorkerSettings
 from core.domain.outcome import ExitCode
-from core.errors import BadInput, HolderAlive, OstlerError, Problem
+from core.errors import BadInput, HolderAlive, OstlerError, Problem, QueueUnavailable
 from core.events.fan_out import FanOut
 from core.events.history import JsonlHistory
 from core.events.jsonl import JsonlSink
@@ -343,7 +343,10 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
         )
         dispatcher = Dispatcher(ports, dispatch_settings(chosen, watch=options.watch), Stop())
         code = anyio.run(dispatcher.run, number)
-        again_at = None if options.watch else queue.outlook().again_at
+        again_at: float | None = None
+        # only a word to the user: how the run ended stands
+        with contextlib.suppress(QueueUnavailable):
+            again_at = None if options.watch else queue.outlook().again_at
     if again_at is not None:
         _say(f"due again at {moment(again_at)}: the first run after that does it; --watch stays for it")
     return code
