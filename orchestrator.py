@@ -11,12 +11,11 @@ if __name__ == "__main__":
     enter()
 
 import contextlib
-import io
 import os
 import sys
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import anyio
 import structlog
@@ -28,6 +27,7 @@ from core.cli.dry_run_shown import lines_of
 from core.cli.printing import print_json, say
 from core.cli.run_arguments import attempts_asked, classes_to_retry, parse
 from core.cli.run_outputs import console_of, job_log_of, outputs_asked, reports_of
+from core.cli.run_source import follower_of, where_from
 from core.clock import SystemClock
 from core.console.wording import moment
 from core.control.socket import ControlSocket
@@ -39,7 +39,7 @@ from core.domain import events
 from core.domain.limits import merged
 from core.domain.messages import WorkerSettings
 from core.domain.outcome import ExitCode
-from core.errors import BadInput, HolderAlive, OstlerError, Problem
+from core.errors import BadInput, HolderAlive, OstlerError, QueueUnavailable
 from core.events.fan_out import FanOut
 from core.events.history import JsonlHistory
 from core.events.jsonl import JsonlSink
@@ -47,8 +47,6 @@ from core.events.spool import EventSpool
 from core.notify import http as notify_http
 from core.notify.open import make_notifiers
 from core.process.child import LaunchPlan, SubprocessLauncher
-from core.process.command import CommandFeed
-from core.process.describe import FlowInspector
 from core.process.heap import share_one_heap
 from core.process.identity import end_holder
 from core.process.meter import SystemMeter
@@ -56,14 +54,10 @@ from core.process.pump import LogLimits
 from core.process.tree import ProcessReaper
 from core.profiles.lock import FileProfileLocks
 from core.profiles.manager import ProfileManager
-from core.profiles.store import FileProfileStore
-from core.queue.feed import FeedDefaults, read_feed
 from core.queue.feed_order import refuse_unknown
-from core.queue.header import refuse_foreign
-from core.queue.http_feed import TOKEN, HttpFeed, is_address
-from core.queue.intake import FileFollower, Intake, signature
-from core.queue.open import SourceKind, open_named, open_queue, open_source
-from core.queue.remote import FETCH_LIMIT, MAX_FETCHED, RemoteFollower, RemoteReader
+from core.queue.http_feed import TOKEN
+from core.queue.intake import Intake, signature
+from core.queue.open import open_named, open_queue
 from core.redaction import Redactor
 from core.settings_launch import read_launch_file
 from core.state.limit_record import FileLimitRecord
@@ -80,14 +74,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from core.clock import Clock
-    from core.dispatch.ports import FeedFollower
     from core.domain.failure import Code
     from core.domain.limits import Limit
     from core.events.port import EventSink
     from core.queue.feed import Feed
-    from core.queue.open import Source
     from core.queue.port import JobQueue
-    from core.queue.remote import RemoteFeed
     from core.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -121,69 +112,6 @@ def launch_plan(chosen: Settings) -> LaunchPlan:
     """Return how workers are started."""
     limits = LogLimits(rate=chosen.log_rate, max_bytes=chosen.log_max_bytes, keep=chosen.log_keep)
     return LaunchPlan(python=sys.executable, run_py=RUN_PY, log_dir=chosen.log_dir, limits=limits)
-
-
-def outside_defaults(options: argparse.Namespace, resolved: settings.Resolved) -> FeedDefaults:
-    """Return where a flow comes from that the feed does not name."""
-    chosen = resolved.settings
-    profiles = FileProfileStore(chosen.state_dir)
-
-    def profile_flow(profile_id: str) -> str | None:
-        metadata = profiles.read(profile_id)
-        return None if metadata is None else metadata.flow
-
-    config_flow = None if options.flow else chosen.flow
-    place = resolved.origins["flow"].where if "flow" in resolved.origins else "ostler.toml"
-    return FeedDefaults(
-        flag_flow=options.flow, config_flow=config_flow, config_place=place, profile_flow=profile_flow,
-        settled=frozenset(resolved.origins),
-    )  # fmt: skip
-
-
-def make_reader(options: argparse.Namespace, resolved: settings.Resolved) -> RemoteReader | None:
-    """Return what reads a queue that a server or a command gives; None if it is neither."""
-    remote: RemoteFeed
-    if options.queue_command is not None:
-        if options.queue is not None:
-            found = "both"
-            raise BadInput([Problem(place="queue", expected="a queue argument or --queue-command", found=found)])
-        remote = CommandFeed(
-            options.queue_command, os.environ, cwd=Path.cwd(), limit=FETCH_LIMIT, most=MAX_FETCHED
-        )  # fmt: skip
-    elif options.queue is not None and is_address(options.queue):
-        remote = HttpFeed(options.queue, os.environ)
-    else:
-        return None
-    return RemoteReader(remote, SystemClock(), cwd=Path.cwd(), defaults=outside_defaults(options, resolved))
-
-
-def make_intake(options: argparse.Namespace, resolved: settings.Resolved, reader: RemoteReader | None) -> Intake:
-    """Return what reads and checks the feed."""
-    chosen = resolved.settings
-    stdin = sys.stdin.buffer if sys.stdin is not None else io.BytesIO()  # it may have been closed before the start
-    outside = outside_defaults(options, resolved)
-
-    def read() -> Feed:
-        return read_feed(options.queue, stdin=stdin, cwd=Path.cwd(), defaults=outside)
-
-    environment, cache = worker_environment(), None
-    if options.dry_run:
-        environment["PYTHONDONTWRITEBYTECODE"] = "1"
-    else:
-        cache = chosen.state_dir / ".flow_cache.json"
-    inspector = FlowInspector(RUN_PY, cache, timeout=chosen.describe_timeout, env=environment)
-    return Intake(read if reader is None else reader.read, inspector)
-
-
-def refuse_watching_nothing(options: argparse.Namespace, source: Source | None) -> None:
-    """Refuse ``--watch`` where nothing can change: what came on standard input. A durable queue is changed by hand.
-
-    Raises:
-        BadInput: it was asked for.
-    """
-    if options.watch and source is not None and source.path is None:
-        expected = "a queue file whose edits can be followed"
-        raise BadInput([Problem(place="--watch", expected=expected, found=source.argument)])
 
 
 def worker_environment() -> dict[str, str]:
@@ -224,48 +152,12 @@ def take_in(
     sink.emit(events.FeedRead(at=clock.now(), source=feed.name, **structs.asdict(changes)))
 
 
-class Given(NamedTuple):
-    """Where jobs come from: a feed, or a durable queue that the user names, or neither: then our own queue goes on.
-
-    Attributes:
-        reader: of a feed that a server or a command gives.
-        source: what the queue argument names, unless that is a server.
-        intake: reads and checks the feed.
-        named: the durable queue that the user names.
-    """
-
-    reader: RemoteReader | None
-    source: Source | None
-    intake: Intake | None
-    named: Path | None
-
-
-def where_from(options: argparse.Namespace, resolved: settings.Resolved) -> Given:
-    """Return where jobs come from; nothing is read yet.
-
-    Raises:
-        BadInput: it is none, or not what ``--watch`` can follow.
-    """
-    state_dir = resolved.settings.state_dir
-    reader = make_reader(options, resolved)
-    source = open_source(options.queue, Path.cwd()) if options.queue is not None and reader is None else None
-    is_feed = reader is not None or (source is not None and source.kind is SourceKind.FEED)
-    refuse_watching_nothing(options, source)
-    named = source.path if source is not None and not is_feed else None
-    if source is None and reader is None and not (state_dir / "queue.db").exists():
-        hint = f"nothing was ever run in {state_dir}, so there is nothing to go on with"
-        raise BadInput([Problem(place="queue", expected="queue.json, queue.db or -", found="no argument", hint=hint)])
-    if named is not None:
-        refuse_foreign(named)
-    return Given(reader, source, make_intake(options, resolved, reader) if is_feed else None, named)
-
-
 def rehearse(options: argparse.Namespace, resolved: settings.Resolved) -> int:
     """Print what ``run`` would do; what it would refuse is refused."""
     outputs_asked(options, Path.cwd())
     make_notifiers(resolved.settings.notify, resolved.settings.notify_on, os.environ)
     check_health_file(resolved.settings.health_file)
-    given = where_from(options, resolved)
+    given = where_from(options, resolved, run_py=RUN_PY, env=worker_environment())
     ask = Ask(again=options.again, retry_failed=classes_to_retry(options, Path.cwd()))
     own = resolved.settings.state_dir / "queue.db"
     with contextlib.ExitStack() as stack:
@@ -287,7 +179,8 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
     clock = SystemClock()
     retry_failed = classes_to_retry(options, Path.cwd())
     outputs = outputs_asked(options, Path.cwd())
-    reader, source, intake, named = where_from(options, resolved)
+    given = where_from(options, resolved, run_py=RUN_PY, env=worker_environment())
+    reader, source, intake, named = given
     seen = signature(source.path) if source is not None and source.path is not None else None
     with contextlib.ExitStack() as stack:
         if reader is not None:
@@ -318,11 +211,8 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
         everything = FanOut([sink, *job_log, console, supervision.standing, *notifiers])
         stack.enter_context(told_to_the_end(number, everything, supervision.standing, queue.counts, clock))
         take_in(queue, feed, everything, clock, again=options.again, retry_failed=retry_failed)
-        follower: FeedFollower | None = None
-        if options.watch and intake is not None and reader is not None:
-            follower = RemoteFollower(reader, intake, queue, clock, interval=chosen.watch_interval)
-        elif options.watch and intake is not None and source is not None and source.path is not None:
-            follower = FileFollower(source.path, intake, queue, clock, seen=seen)
+        interval = chosen.watch_interval
+        follower = follower_of(given, queue, clock, interval=interval, seen=seen) if options.watch else None
         record = stack.enter_context(contextlib.closing(FileLimitRecord(chosen.state_dir, clock)))
         locks = FileProfileLocks(chosen.state_dir, clock)
         ports = Ports(
@@ -346,7 +236,10 @@ def run(options: argparse.Namespace, resolved: settings.Resolved) -> int:
         )
         dispatcher = Dispatcher(ports, dispatch_settings(chosen, watch=options.watch), Stop())
         code = anyio.run(dispatcher.run, number)
-        again_at = None if options.watch else queue.outlook().again_at
+        again_at: float | None = None
+        # only a word to the user: how the run ended stands
+        with contextlib.suppress(QueueUnavailable):
+            again_at = None if options.watch else queue.outlook().again_at
     if again_at is not None:
         _say(f"due again at {moment(again_at)}: the first run after that does it; --watch stays for it")
     return code

@@ -193,6 +193,9 @@ class Dispatcher:
                 found = await self._blocking.queue(self._ports.queue.recur, now)
                 recurred = found if self._settings.watch else Recurred(jobs=found.jobs)
                 self._looked = True
+                # told at once: what is looked up next may fail, and these are not found again
+                for job in recurred.jobs:
+                    self._emit(changed(job, at=now))
             readiness = await self._blocking.queue(
                 self._ports.queue.readiness,
                 now,
@@ -206,8 +209,6 @@ class Dispatcher:
             if self._verdict is not ExitCode.HOLDER_ALIVE:
                 self._yield_to_newer(exc)
             return Plan(finished=self._busy == 0)
-        for job in recurred.jobs:
-            self._emit(changed(job, at=now))
         waits = [at for at in (readiness.next_due, recurred.next_due) if at is not None]
         view = FleetView(
             running=self._busy,

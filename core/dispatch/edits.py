@@ -79,10 +79,12 @@ class Edits:
             except Fenced as exc:
                 self._overtaken(exc)
                 return
+            if found is None:
+                continue
             now = self._ports.clock.now()
             if isinstance(found, str):
                 self._ports.events.emit(events.FeedRejected(at=now, source=follower.source, problem=found))
-            elif found is not None:
+            else:
                 self._ports.events.emit(
                     events.FeedRead(at=now, source=follower.source, **msgspec.structs.asdict(found))
                 )

@@ -85,8 +85,9 @@ WHERE jobs.id IS NULL
 ORDER BY new.position;
 
 -- name: unrelate
-DELETE FROM afters WHERE NOT EXISTS (
-    SELECT 1 FROM jobs JOIN json_each(jobs.after) AS one ON one.value = afters.parent WHERE jobs.id = afters.job_id
+-- each list is read once, however long it is
+DELETE FROM afters WHERE (parent, job_id) NOT IN (
+    SELECT one.value, jobs.id FROM jobs, json_each(jobs.after) AS one WHERE jobs.after <> '[]'
 );
 
 -- name: relate

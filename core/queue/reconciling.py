@@ -84,7 +84,7 @@ def follow(connection: Statements, reading: Reading, total: int) -> tuple[Reconc
             given = {"feed": reading.feed, "now": reading.now, "reason": GONE, "before": before, "after": after}
             counted["cancelled"] += connection.execute(_STATEMENTS["cancel"], given).rowcount
         # What ended and is no longer asked for is nobody's: a failure of last week is not this feed's.
-        connection.execute(_STATEMENTS["release"], {"feed": reading.feed})
+        moved += connection.execute(_STATEMENTS["release"], {"feed": reading.feed}).rowcount
     # Updating the pending ones comes first: the others become pending.
     for action, before, after in sorted(todo, key=lambda one: one[0] is not Action.UPDATE):
         given = {"now": reading.now, "before": before, "after": after, "again": reading.again, "codes": codes}

@@ -98,7 +98,7 @@ class HealthFile:
             failed=ended[JobState.FAILED],
             quarantined=ended[JobState.QUARANTINED],
             cancelled=ended[JobState.CANCELLED],
-            held=standing.held if snapshot.exit_code is None else (),
+            held=snapshot.held,
             last_progress=standing.progressed_at,
             exit_code=snapshot.exit_code,
         )

@@ -27,13 +27,11 @@ class Standing:
 
     Attributes:
         snapshot: the run.
-        held: reasons for which nothing is started.
         progressed_at: when something last went on, epoch seconds; None if nothing has yet.
     """
 
     def __init__(self) -> None:
         self.snapshot = Snapshot()
-        self.held: tuple[str, ...] = ()
         self.progressed_at: float | None = None
 
     def emit(self, event: Event) -> None:
@@ -41,15 +39,6 @@ class Standing:
         self.snapshot = fold(self.snapshot, event)
         if isinstance(event, _PROGRESS):
             self.progressed_at = event.at
-        match event:
-            case ev.RunStarted():
-                self.held = ()
-            case ev.StartsHeld(reason=reason):
-                self.held = (*self.held, reason)
-            case ev.StartsResumed(reason=reason):
-                self.held = tuple(one for one in self.held if one != reason)
-            case _:
-                pass
 
     def line(self) -> str:
         """Return it in one line for people."""
@@ -66,8 +55,8 @@ class Standing:
         said = [f"{ended.get(JobState.DONE, 0)} of {snapshot.total} done"]
         said += [f"{number} {word}" for word, number in numbers.items() if number]
         line = ", ".join(said)
-        if self.held:
-            line += f"; nothing is started: {', '.join(self.held)}"
+        if snapshot.held:
+            line += f"; nothing is started: {', '.join(snapshot.held)}"
         if snapshot.stopping:
             line += "; stopping now" if snapshot.stopping == "now" else "; finishing what runs"
         return " ".join(line.split())

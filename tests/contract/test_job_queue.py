@@ -717,6 +717,16 @@ def test_gone_from_the_feed_it_is_not_run_again(queue):
     assert len(queue.recur(NOW + 60).jobs) == 1
 
 
+def test_one_that_recurs_and_goes_from_the_feed_alone(queue):
+    """It is not run again, even where nothing else of the feed has changed."""
+    fill(queue, job("a", every=60.0), job("b"))
+    end(queue, "a", JobEvent.COMPLETED)
+    end(queue, "b", JobEvent.COMPLETED)
+    fill(queue, job("b"))
+    assert queue.recur(NOW + 60) == Recurred()
+    assert queue.job("a").state is JobState.DONE
+
+
 def test_what_comes_after_one_that_recurs(queue):
     """It is free once that one was done, also when the next time comes after that."""
     fill(queue, job("a", every=60.0), job("b", after=("a",)), job("c", after=("a",), not_before=NOW + 70))

@@ -134,7 +134,7 @@ def test_a_run_in_one_line():
     assert one.line().endswith("; stopping now")
     assert one.progressed_at == 110.0
     one.emit(STARTED)
-    assert (one.line(), one.held) == ("0 of 4 done, 4 queued", ())
+    assert (one.line(), one.snapshot.held) == ("0 of 4 done, 4 queued", ())
 
 
 # --- the beats --------------------------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import msgspec
@@ -13,7 +14,9 @@ from core.domain.failure import Code
 from core.domain.messages import Finished
 from core.domain.model import JobSpec
 from core.domain.outcome import ExitCode, Failed, Waiting
+from core.errors import QueueUnavailable
 from core.process.scripted import Exit, Script
+from core.queue.memory import MemoryQueue
 from tests.unit.dispatch.bench import DONE, SETTINGS, Bench, say, worker
 
 if TYPE_CHECKING:
@@ -104,3 +107,28 @@ async def test_while_watching_it_is_run_at_its_times() -> None:
     assert states.count("queued") == 3
     queued = [event.at for event in bench.seen(events.JobChanged) if event.state == "queued"]
     assert queued[-1] - queued[0] > 0.3
+
+
+async def test_what_is_queued_again_is_told_whatever_fails_next() -> None:
+    """The queue cannot be read just after it has queued a job again: nobody would find that a second time."""
+
+    class Unsteady(MemoryQueue):
+        failed = False
+
+        def readiness(self, now: float, limit: int) -> Any:
+            if self.job("a").generation == 2 and not self.failed:
+                self.failed = True
+                raise QueueUnavailable(Path("queue.db"), "disk full")
+            return super().readiness(now, limit)
+
+    queue = Unsteady()
+    bench = Bench(queue=queue)
+    fill(bench, job("a", every=0.5))
+    assert await bench.run() is ExitCode.DONE
+    due_at = queue.job("a").due_at
+    assert due_at is not None
+    while bench.clock.now() < due_at:
+        await anyio.sleep(0.01)
+    assert await bench.run() is ExitCode.DONE
+    assert queue.failed
+    assert [event.state for event in bench.seen(events.JobChanged)] == ["done", "queued", "done"]
