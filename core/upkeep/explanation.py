@@ -122,6 +122,7 @@ class History(NamedTuple):
 _MINUTE = 60.0
 _THEY = {False: "that one is", True: "all of them are"}
 _ASK_AGAIN = frozenset({JobState.FAILED, JobState.QUARANTINED})
+_STUCK = _ASK_AGAIN | {JobState.PARKED, JobState.CANCELLED}
 
 
 def explain(history: History, policy: RetryPolicy, now: float, *, runs: bool) -> Explanation:
@@ -345,7 +346,9 @@ def _says(history: History, attempts: Sequence[ToldAttempt], now: float, *, runs
 def _next(history: History, now: float, *, runs: bool) -> str:
     job = history.job
     if history.waits_for:
-        return f"It {waits_text(history.waits_for)}, and starts once {_THEY[len(history.waits_for) > 1]} done."
+        stuck = [f" ostler explain {name}" for name, state in history.waits_for if state in _STUCK]
+        why = f" What keeps it:{','.join(stuck)}." if stuck else ""
+        return f"It {waits_text(history.waits_for)}, and starts once {_THEY[len(history.waits_for) > 1]} done.{why}"
     match job.state:
         case JobState.WAITING | JobState.QUEUED:
             when = "as soon as it has a slot"

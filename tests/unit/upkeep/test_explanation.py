@@ -85,9 +85,12 @@ def test_a_job_that_waits_for_others():
     """Which, how they stand, and what sets it free; also one that is not due."""
     waits = [("a", JobState.FAILED)]
     found = story(job(JobState.QUEUED), [], waits_for=waits)
-    assert found.next == "It waits for a (failed), and starts once that one is done."
+    assert found.next == "It waits for a (failed), and starts once that one is done. What keeps it: ostler explain a."
     found = story(job(JobState.QUEUED, due_at=NOW + 9), [], waits_for=[*waits, ("b", JobState.QUEUED)], runs=False)
-    assert found.next == "It waits for a (failed), b (queued), and starts once all of them are done."
+    told = "It waits for a (failed), b (queued), and starts once all of them are done. What keeps it: ostler explain a."
+    assert found.next == told
+    found = story(job(JobState.QUEUED), [], waits_for=[("b", JobState.QUEUED)])
+    assert found.next == "It waits for b (queued), and starts once that one is done."
 
 
 def test_a_job_that_is_run_again():
