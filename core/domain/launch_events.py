@@ -1,4 +1,4 @@
-"""What a launch panel subscribes to, as seed 000 has it: seven events with its names, its fields and its units (milliseconds).
+"""What a launch panel subscribes to: seven events with its names, its fields and its units (milliseconds).
 
 They say nothing that the catalogue (``core.domain.events``) does not, so that they are not written: they are made from it, by
 whoever wants them. ``tell`` is a fold; the same log gives the same events.

@@ -5,7 +5,7 @@ the table with what may still happen to them, ``{}`` if nothing. The README's di
 ``as_mermaid`` and a test holds the two equal.
 
 A *job* is what the user asked for; it outlives processes. ``interrupted`` puts it back without cost. An *attempt* is one
-execution (the seeds' status flow, plus parked). A job is *prepared* from its claim until its browser may start; where nothing is
+execution. A job is *prepared* from its claim until its browser may start; where nothing is
 left to do, it ends without a browser. A *workspace* is the private copy that one attempt runs in. A *manager* hands out such
 copies to whoever drives browsers without Ostler's runs.
 """

@@ -317,7 +317,7 @@ class ProfileManager(ProfileChanges):
     def _home(self) -> Home:
         return Home(state_dir=self._state_dir, locks=self.locks, registry=self.registry, clock=self._clock)
 
-    # --- the seed's names --------------------------------------------------------------------------------------------
+    # --- the same by longer names ------------------------------------------------------------------------------------
 
     create_profile = create
     activate_profile = activate
