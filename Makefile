@@ -27,7 +27,7 @@ lint: dev ## ruff and mypy
 	@$(PYTHON) -m mypy
 
 cover: dev ## tests with branch coverage
-	@$(PYTHON) -m pytest -q -m "not slow" --cov --cov-branch --cov-report=term $(ARGS)
+	@$(PYTHON) -m pytest -q -m "not slow" -n logical --dist worksteal --cov --cov-branch --cov-report=term $(ARGS)
 
 crash: dev ## the slow tests: kill storms, large queues
 	@$(PYTHON) -m pytest -q -m slow --timeout 3600 $(ARGS)
