@@ -110,7 +110,7 @@ def test_a_kill_at_any_moment_leaves_nothing_half_visible(base: Path, root: Path
     assert browser_data.content_hash(base) == before
 
 
-@pytest.mark.parametrize(("processes", "rounds"), [(3, 5), pytest.param(5, 20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("processes", "rounds"), [(5, 5), pytest.param(5, 20, marks=pytest.mark.slow)])
 def test_limits_hold_for_all_processes(base: Path, root: Path, processes: int, rounds: int):
     """Never more than five clones, never more than two that are being copied, whoever looks; and all get what they want in the end."""
     most_clones = most_copies = 0
