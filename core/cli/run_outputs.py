@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from typing import IO, TYPE_CHECKING, NamedTuple
 
@@ -64,11 +65,15 @@ def console_of(stream: IO[str], log_dir: Path, queue: JobQueue, feed: Feed | Non
 
 def _of_flows(queue: JobQueue, feed: Feed | None) -> Callable[[str], bool]:
     """Return what says whether a known job is of one of a feed's flows: what such jobs took is what these will take."""
-    flows = None if feed is None else {spec.flow for spec in feed.specs}
+
+    @functools.cache
+    def flows() -> frozenset[str]:
+        """Asked for only where there is a history: going through a long feed takes its time."""
+        return frozenset() if feed is None else frozenset(spec.flow for spec in feed.specs)
 
     def is_alike(job: str) -> bool:
         try:
-            return flows is None or queue.job(job).spec.flow in flows
+            return feed is None or queue.job(job).spec.flow in flows()
         except UnknownJob:
             return False
 
