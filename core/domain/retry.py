@@ -13,7 +13,7 @@ The table is that of ``core.domain.policy``, with what the user has changed. Its
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 import msgspec
 
@@ -159,6 +159,8 @@ def decide(
             over = after.crash_streak >= (rule.attempts or policy.poison_limit)
         case Cost.ATTEMPT:
             over = _is_used_up(rule, after, code, limit=policy.max_attempts, own=max_attempts)
+        case _ as unreachable:
+            assert_never(unreachable)
     event = _EVENTS[rule.end] if over else JobEvent.RETRY
     nth = after.crash_streak if rule.cost is Cost.CRASH else after.codes.get(code, 1)
     reason = _reason(outcome)

@@ -144,7 +144,15 @@ def test_without_secrets_nothing_secret_is_left():
             password="hunter22",
             extra={"mail": {"api_key": "k-123456", "user": "anna"}, "backup": [{"token": "t-1"}], "town": "Bern"},
         ),
-        outputs={"order": 17, "note": ["typed hunter22"], "hunter22": 1, "who": [{"hunter22": ["x"]}], "done": True},
+        outputs={
+            "order": 17,
+            "note": ["typed hunter22"],
+            "hunter22": 1,
+            "who": [{"hunter22": ["x"]}],
+            "by": [{"hour": ["hunter22"]}],
+            "seen": [{"at": [9, "Bern"]}],
+            "done": True,
+        },
         remembered={"shop": {"cart": ["c", 7], "secret": "zz"}},
     )
     before = msgspec.json.encode(whole)
@@ -152,13 +160,13 @@ def test_without_secrets_nothing_secret_is_left():
     assert msgspec.json.encode(whole) == before
     assert missing == [
         "identity.password", "identity.extra.mail.api_key", "identity.extra.backup", "outputs.note",
-        "outputs.(a name that is secret)", "outputs.who", "remembered.shop.secret",
+        "outputs.(a name that is secret)", "outputs.who", "outputs.by", "remembered.shop.secret",
     ]  # fmt: skip
     assert clean == SessionState(
         profile_id="p",
         completion_flags={"mail_created": True},
         login_generation=3,
         identity=Identity(email="a@example.org", extra={"mail": {"user": "anna"}, "town": "Bern"}),
-        outputs={"order": 17, "done": True},
+        outputs={"order": 17, "seen": [{"at": [9, "Bern"]}], "done": True},
         remembered={"shop": {"cart": ["c", 7]}},
     )
