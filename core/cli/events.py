@@ -19,7 +19,8 @@ from core.cli.command import add_command
 from core.cli.printing import print_json_lines, say, say_aside
 from core.console.wording import moment, one_line
 from core.domain.events import Event
-from core.domain.launch_events import Launch, LaunchEvent, encode, tell
+from core.domain.launch_events import LaunchEvent, encode
+from core.domain.launch_fold import Launch, tell
 from core.domain.outcome import ExitCode
 from core.errors import BadInput, Problem
 from core.events.log import BadLine, EventLog, Line

@@ -23,28 +23,15 @@ from core.notify.http import HttpDestination
 from core.notify.open import make_notifiers
 from core.notify.port import NotDelivered
 from tests.fleet import BRISK, Fleet
-from tests.server import QueueServer, redirect
+from tests.server import redirect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("no_proxy")
 TOKEN = "s3cret-token"
 SECRET = "/T0/very-secret"
 ENDED = ev.RunEnded(at=9.0, run=1, exit_code=0, counts={"done": 1}, seconds=3.0)
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch):
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def server() -> Iterator[QueueServer]:
-    one = QueueServer()
-    yield one
-    one.close()
 
 
 def quarantined(job: str) -> ev.JobChanged:

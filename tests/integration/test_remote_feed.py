@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 import pytest
@@ -30,25 +30,10 @@ from core.queue.port import Reconciled
 from core.queue.remote import RemoteFollower, RemoteReader
 from tests.server import QueueServer, redirect
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+pytestmark = pytest.mark.usefixtures("no_proxy")
 CHILDREN = Path(__file__).parents[1] / "children"
 TOKEN = "s3cret-token"
 NO_NETRC = {"NETRC": "/nonexistent/netrc"}
-
-
-@pytest.fixture(autouse=True)
-def _no_proxy(monkeypatch):
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def server() -> Iterator[QueueServer]:
-    one = QueueServer()
-    yield one
-    one.close()
 
 
 def feed(server: QueueServer, path: str = "/queue.json", **env: str) -> HttpFeed:

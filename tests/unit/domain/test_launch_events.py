@@ -11,7 +11,6 @@ import pytest
 from core.domain import events as ev
 from core.domain.launch_events import (
     MADE_FROM,
-    Launch,
     LaunchBatchCompleted,
     LaunchBatchStarted,
     LaunchCompleted,
@@ -22,8 +21,8 @@ from core.domain.launch_events import (
     ProfileStatusChanged,
     decode,
     encode,
-    tell,
 )
+from core.domain.launch_fold import Launch, tell
 from core.domain.lifecycle import ATTEMPT
 
 START = 1_700_000_000.0
